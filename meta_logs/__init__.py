@@ -1,0 +1,1 @@
+"""From a results store to statistics, tables, figures and pages."""

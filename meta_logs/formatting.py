@@ -1,0 +1,110 @@
+"""How values look, in one place: for the terminal and Markdown, for LaTeX, and in full precision for CSV."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+_FRACTIONS = re.compile(r"(map_at_r|r_precision|nmi|ami|f1|mean_average_precision|precision_at_\d+|recall_at_\d+)$")
+_LABELS = {"map_at_r": "MAP@R", "precision_at_1": "R@1", "r_precision": "R-precision"}
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "–": "--",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, half the width of its interval (``None`` where there is none), and over how many trainings."""
+
+    mean: float
+    half_width: float | None
+    n: int
+    percent: bool = False
+
+
+Value = str | int | float | Estimate | None
+
+
+def plain(value: Value) -> str:
+    """For people: four significant digits; estimates as ``43.21 ± 0.52 (10)``, fractions in percent."""
+    if value is None:
+        return ""
+    if isinstance(value, Estimate):
+        return _estimate(value, " ± ")
+    return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def markdown(value: Value) -> str:
+    """For a Markdown table: nothing in a name can end a cell or start markup."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", plain(value)) if isinstance(value, str) else plain(value)
+
+
+def latex(value: Value) -> str:
+    """For a LaTeX table, escaped."""
+    if isinstance(value, Estimate):
+        return _estimate(value, r" $\pm$ ")
+    return "".join(_LATEX.get(character, character) for character in plain(value))
+
+
+def full(value: Value) -> str:
+    """For CSV: every bit of a number, text as it is."""
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def _estimate(value: Estimate, between: str) -> str:
+    scale = 100 if value.percent else 1
+    shown = f"{value.mean * scale:.2f}" if value.percent else f"{value.mean:.4g}"
+    if value.half_width is None:
+        return f"{shown} ({value.n})"
+    half = f"{value.half_width * scale:.2f}" if value.percent else f"{value.half_width:.2g}"
+    return f"{shown}{between}{half} ({value.n})"
+
+
+def is_fraction(metric: str) -> bool:
+    """Whether a metric lies in [0, 1] and is shown in percent."""
+    return _FRACTIONS.match(metric) is not None
+
+
+def metric_label(metric: str) -> str:
+    """A metric as papers write it."""
+    return _LABELS.get(metric, metric)
+
+
+def words(name: str) -> str:
+    """A name of the store as words: ``untrained_trunk`` is ``untrained trunk``."""
+    return name.replace("_", " ")
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """Slash paths by their last words, as many as it takes to tell them apart."""
+    paths = list(paths)
+    short = {}
+    for path in paths:
+        parts = path.split("/")
+        for count in range(1, len(parts) + 1):
+            name = "/".join(parts[-count:])
+            if sum(other == name or other.endswith(f"/{name}") for other in paths) == 1:
+                break
+        short[path] = name
+    return short
+
+
+def parameters_text(parameters: Mapping[str, Value]) -> str:
+    """Parameters in one line: ``pos_margin 0.2652, neg_margin 0.5409``."""
+    names = short_names(parameters)
+    return ", ".join(f"{names[path]} {plain(value)}" for path, value in parameters.items())

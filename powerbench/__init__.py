@@ -1,0 +1,1 @@
+"""Powerbench: fair, resumable, cross-validated comparison of deep-metric-learning methods."""

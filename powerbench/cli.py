@@ -1,0 +1,91 @@
+"""The command line: finds the command and turns errors into exit statuses.
+
+Without a subcommand it is the search, training and evaluation of one experiment, with the flags that
+users of powerful-benchmarker know. Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from powerbench.console import complain, say
+from powerbench.errors import PowerbenchError, UserError, nearest
+
+COMMANDS = {
+    "suite": "run several methods under one protocol and print one table",
+    "report": "print an experiment's results and write its tables and figures",
+    "validate": "print the merged config, the plan and its cost; train nothing",
+    "list": "list experiments, or the names a config may use",
+}
+
+HELP = """\
+powerbench: fair, resumable, cross-validated comparison of deep-metric-learning methods
+
+usage:
+  python run.py --experiment_name NAME [flags] [config keys]     train, search, reproduce, evaluate
+  python run.py COMMAND ...                                      one of the commands below
+
+commands (each explains itself with --help):
+{commands}
+
+an experiment:
+  --experiment_name NAME            its name and its folder; the same command again continues it
+  --bayes_opt_iters N               search for N trials over the parameters marked ~BAYESIAN~ and the like
+  --reproductions R | A,B           retrain the chosen setting R times with new seeds (numbers A to B-1)
+  --evaluate                        evaluate the trained models one by one (mean over folds)
+  --evaluate_ensemble               evaluate the folds' concatenated embeddings
+  --splits_to_eval [test]           which splits
+  --merge_argparse_when_resuming    let a resumed experiment's config change
+
+how it runs (changes nothing but time):
+  --workers W                       W fold runs at a time, each in its own process
+  --devices 0,1,...                 pin the workers to these GPUs
+
+configs (see the README for the language):
+  --config_<category> [a, b]        YAML files to merge, by name or path; categories: dataset, eval, general,
+                                    loss_and_miners, models, optimizers, transforms
+  --<key>[~OPERATOR~[N]] VALUE      any config key, in YAML: --patience null, --loss_funcs~OVERRIDE~ {{...}}
+                                    operators: OVERRIDE APPLY SWAP DELETE; to search: BAYESIAN LOG_BAYESIAN
+                                    INT_BAYESIAN CHOICE_BAYESIAN GRID
+  --root_config_folder DIR          use these YAML files instead of the shipped ones
+
+where things are (or set POWERBENCH_<NAME>, or ~/.config/powerbench.yaml):
+  --root_experiment_folder DIR      experiments and their results.sqlite    (default: experiments)
+  --dataset_root DIR                parent of the dataset folders           (default: datasets)
+  --pytorch_home DIR                pretrained weights, as torch keeps them
+  --cache_dir DIR                   decoded images and features             (default: <experiments>/.cache)
+  --results_db URL                  another results store
+
+exit status: 0 done, 1 the work failed, 2 the request was wrong, 3 stopped before the end, run again
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except PowerbenchError as error:
+        complain(f"powerbench: {error}")
+        return error.exit_status
+    except KeyboardInterrupt:
+        complain("powerbench: stopped; the same command continues.")
+        return 3
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        commands = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
+        say(HELP.format(commands=commands))
+        return 0
+    name = "experiment" if words[0].startswith("--") else words.pop(0)
+    if name != "experiment" and name not in COMMANDS:
+        raise UserError(f"there is no command {name}.", near=nearest(name, COMMANDS) or tuple(COMMANDS))
+    command = importlib.import_module(f"powerbench.commands.{name}")
+    if "--help" in words:
+        say(command.HELP if name != "experiment" else HELP.format(commands=""))
+        return 0
+    status: int = command.run(words)
+    return status

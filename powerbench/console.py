@@ -1,0 +1,30 @@
+"""What the program says to a person: plain lines on standard output, warnings on standard error."""
+
+from __future__ import annotations
+
+import sys
+
+
+def say(text: str = "") -> None:
+    """One line (or paragraph) of results or progress."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it: ``42 s``, ``3 min``, ``2 h 05 min``, ``3 d 4 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours // 24} d {hours % 24} h"

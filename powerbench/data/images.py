@@ -1,0 +1,204 @@
+"""Batches of transformed images, made in this process or by worker processes, with the same result."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from powerbench.data.finishing import finish
+from powerbench.data.randomness import generators_restored, reseed
+from powerbench.data.recipes import Recipe, stack
+from powerbench.datasets.contract import Dataset
+from powerbench.errors import UserError
+from powerbench.models.trunk_contract import InputSpec
+from powerbench.seeding import seed_of
+
+InputPart = Literal["train", "eval"]
+"""Which recipe is applied."""
+
+KEPT_BYTES = 512 * 2**20
+"""Decoded images are kept in memory if those of the whole dataset need less than this, in all processes together."""
+
+PARENT_CHECK = 0.5
+"""Seconds between two looks of a worker at whether its parent still lives."""
+
+
+class Request(NamedTuple):
+    """One batch to be made."""
+
+    position: int
+    items: np.ndarray
+    part: InputPart
+    seed: int
+    views: int
+
+
+class BatchMaker(torch.utils.data.Dataset):
+    """Makes the batch of a :class:`Request`: one tensor (B x 3 x height x width, not finished) a view.
+
+    Each image is drawn with its own seed, so that a batch does not depend on who makes it, or after which others.
+    """
+
+    def __init__(self, dataset: Dataset, recipes: Mapping[str, Recipe], kept_bytes: int) -> None:
+        self._dataset = dataset
+        self._recipes = recipes
+        self._kept_bytes = kept_bytes
+        self._kept: dict[str, dict[int, Any]] = {part: {} for part in recipes}
+        self._keeps: dict[str, bool] = {}
+
+    def __getitem__(self, request: Request) -> tuple[Tensor, ...] | UserError:
+        """The views of a batch, or the user's mistake that prevents it (raised where it can be understood)."""
+        recipe = self._recipes[request.part]
+        try:
+            started = [self._start(request.part, recipe, int(item)) for item in request.items]
+            if recipe.deterministic:
+                return (stack(started),) * request.views
+            with generators_restored():
+                return tuple(stack(self._drawn(request, view, recipe, started)) for view in range(request.views))
+        except UserError as error:
+            return error
+
+    def _start(self, part: str, recipe: Recipe, item: int) -> Any:
+        kept = self._kept[part]
+        if item in kept:
+            return kept[item]
+        started = recipe.start(self._dataset.image(item))
+        if part not in self._keeps:
+            self._keeps[part] = _bytes_of(started) * len(self._dataset.index) <= self._kept_bytes
+        if self._keeps[part]:
+            kept[item] = started
+        return started
+
+    @staticmethod
+    def _drawn(request: Request, view: int, recipe: Recipe, started: Sequence[Any]) -> list[np.ndarray]:
+        drawn = []
+        for place, image in enumerate(started):
+            reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
+            drawn.append(recipe.end(image))
+        return drawn
+
+
+class _Plan(Sampler):
+    """What a persistent loader makes next."""
+
+    def __init__(self) -> None:
+        self.requests: Sequence[Request] = ()
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self.requests)
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+
+class ImageInputs:
+    """Batches of images as the trunk needs them; see :func:`powerbench.data.inputs.open_inputs`.
+
+    workers: how many processes make the batches of each part (0: this process does). They start with the first
+    batch of their part and stay until :meth:`close`; they end by themselves if this process dies.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        recipes: Mapping[str, Recipe],
+        spec: InputSpec,
+        *,
+        device: torch.device,
+        workers: Mapping[str, int],
+    ) -> None:
+        processes = max(1, sum(workers.values()))
+        self._maker = BatchMaker(dataset, recipes, KEPT_BYTES // (len(recipes) * processes))
+        self._spec = spec
+        self._device = device
+        self._workers = workers
+        self._loaders: dict[str, DataLoader] = {}
+        self._plans: dict[str, _Plan] = {}
+        self._busy: set[str] = set()
+
+    def batches(
+        self, plan: Sequence[np.ndarray], *, part: InputPart, seed: int = 0, views: int = 1
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """The batches of ``plan`` (item numbers) in order: one finished float32 tensor a view, on the device.
+
+        Only one iteration of a part may be under way at a time. Raises UserError if images cannot be decoded or
+        do not form a batch.
+        """
+        requests = [Request(position, items, part, seed, views) for position, items in enumerate(plan)]
+        for made in self._made(requests, part):
+            if isinstance(made, UserError):
+                raise made
+            yield tuple(finish(view.to(self._device, non_blocking=True), self._spec) for view in made)
+
+    def sample(self, part: InputPart) -> Tensor:
+        """The first image of the dataset (1 x 3 x height x width), made by this process, on the CPU."""
+        made = self._maker[Request(0, np.zeros(1, np.int64), part, 0, 1)]
+        if isinstance(made, UserError):
+            raise made
+        return finish(made[0], self._spec)
+
+    def close(self) -> None:
+        """Stop the worker processes."""
+        self._loaders.clear()
+
+    def _made(self, requests: Sequence[Request], part: InputPart) -> Iterator[Any]:
+        if not self._workers[part]:
+            yield from (self._maker[request] for request in requests)
+            return
+        if part in self._busy:
+            raise RuntimeError(f"the batches of part {part!r} are already being iterated")
+        self._busy.add(part)
+        try:
+            yield from self._loader(part, requests)
+        finally:
+            self._busy.discard(part)
+
+    def _loader(self, part: InputPart, requests: Sequence[Request]) -> Iterable[Any]:
+        if part not in self._loaders:
+            self._plans[part] = _Plan()
+            self._loaders[part] = DataLoader(
+                self._maker,
+                batch_size=None,
+                sampler=self._plans[part],
+                num_workers=self._workers[part],
+                collate_fn=_as_made,
+                persistent_workers=True,
+                generator=torch.Generator(),  # else starting workers would draw from the global one
+                pin_memory=self._device.type == "cuda",
+                multiprocessing_context="fork" if sys.platform == "linux" else None,
+                worker_init_fn=_end_with_parent,
+            )
+        self._plans[part].requests = requests
+        return self._loaders[part]
+
+
+def _as_made(batch: Any) -> Any:
+    return batch
+
+
+def _bytes_of(started: Any) -> int:
+    """The memory of a kept image (PIL keeps four bytes a pixel)."""
+    if isinstance(started, np.ndarray | Tensor):
+        return int(started.nbytes)
+    return int(started.width * started.height * 4)
+
+
+def _end_with_parent(worker: int) -> None:
+    """End this worker soon after its parent (torch's own watch takes five seconds or more)."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,58 @@
+"""Whether a trunk takes the images it will be given, asked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from powerbench.errors import UserError
+from powerbench.models.trunk_contract import ImageTrunk
+
+_REACH = 64
+"""How far to look for a size that works, in pixels."""
+
+
+def refuse_size(trunk: ImageTrunk, images: Tensor, *, where: str) -> None:
+    """Raise UserError, naming the nearest sizes that work, if ``trunk`` does not take ``images`` (B x 3 x h x w)."""
+    error = _mistake(trunk, images)
+    if error is None:
+        return
+    height, width = images.shape[-2:]
+    near = _nearest_sizes(trunk, max(height, width))
+    advice = f"The nearest sizes it takes: {' and '.join(near)} pixels." if near else f"It says: {error}"
+    raise UserError(
+        f"the trunk ({trunk.identity}) does not take images of {width} x {height} pixels. {advice}", where=where
+    )
+
+
+def _mistake(trunk: ImageTrunk, images: Tensor) -> str | None:
+    """What the trunk says to ``images`` in evaluation mode; None if it takes them."""
+    device = next((parameter.device for parameter in trunk.parameters()), torch.device("cpu"))
+    was_training = {module: module.training for module in trunk.modules()}
+    trunk.eval()
+    try:
+        with torch.no_grad():
+            trunk(images.to(device))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError, ValueError) as error:
+        return str(error)
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+    return None
+
+
+def _nearest_sizes(trunk: ImageTrunk, size: int) -> list[str]:
+    """The next smaller and the next larger square size that works; multiples of 32 if there are any near."""
+    for step in (32, 1):
+        ways: list[Iterable[int]] = [range(size - 1, max(size - _REACH, 0), -1), range(size + 1, size + _REACH)]
+        found = [
+            next((s for s in way if s % step == 0 and _mistake(trunk, torch.zeros(1, 3, s, s)) is None), None)
+            for way in ways
+        ]
+        if any(found):
+            return [f"{s} x {s}" for s in found if s is not None]
+    return []

@@ -1,0 +1,65 @@
+"""Images in class folders: which there are, what identifies them, and how they are decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from powerbench.errors import UserError
+from split_managers.contract import DatasetIndex
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+def class_folders(root: Path) -> list[str]:
+    """The names of the folders in ``root``, in byte order, hidden ones (``.``, ``._``) left out."""
+    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+
+
+def images_below(folder: Path) -> list[Path]:
+    """The image files below ``folder`` at any depth, sorted by path, hidden files and folders left out."""
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in files if is_image_name(name)]
+    return sorted(found)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name says that it is an image, and not hidden."""
+    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def single_level_index(class_names: Sequence[str], labels: Sequence[int], item_names: Sequence[str]) -> DatasetIndex:
+    """The index of a dataset with one level of labels."""
+    column = np.array(labels, dtype=np.int64).reshape(-1, 1)
+    return DatasetIndex(labels=column, class_names=(tuple(class_names),), item_names=tuple(item_names))
+
+
+def files_checksum(index: DatasetIndex, files: Sequence[Path]) -> str:
+    """SHA-256 over the items' names, labels and sizes in bytes; the files are not opened."""
+    sizes = np.array([file.stat().st_size for file in files], dtype="<i8")
+    return hashlib.sha256(index.checksum().encode() + sizes.tobytes()).hexdigest()
+
+
+def decode_image(source: Path | bytes, name: str) -> Image.Image:
+    """An image file as RGB, transparent parts on white. Raises UserError, naming it, if it cannot be decoded."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if "A" in image.getbands() or "transparency" in image.info:
+                layer = image.convert("RGBA")
+                return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"the image {name} cannot be read: {error}") from error

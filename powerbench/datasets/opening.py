@@ -1,0 +1,30 @@
+"""From the config to a dataset and its folds."""
+
+from __future__ import annotations
+
+from powerbench.classes import build
+from powerbench.config.schema import ExperimentConfig
+from powerbench.datasets.contract import Dataset
+from powerbench.errors import UserError
+from powerbench.jobs import Places
+from split_managers.contract import DatasetIndex, Fold
+from split_managers.verification import verify_folds
+
+
+def open_dataset(config: ExperimentConfig, places: Places) -> Dataset:
+    """The dataset of the config. Raises UserError if it is missing, incomplete or cannot be built."""
+    dataset: Dataset = build("dataset", config.dataset, dataset_root=places.dataset_root)
+    if not isinstance(getattr(dataset, "index", None), DatasetIndex):
+        raise UserError("a dataset needs an `index` that is a split_managers.DatasetIndex", where=config.dataset.name)
+    return dataset
+
+
+def open_folds(config: ExperimentConfig, dataset: Dataset) -> list[Fold]:
+    """The verified folds that the config's split manager makes. Raises UserError if it cannot."""
+    manager = build("split_manager", config.split_manager)
+    try:
+        folds: list[Fold] = manager.folds(dataset.index)
+        verify_folds(folds, dataset.index)
+    except ValueError as error:
+        raise UserError(str(error), where=config.split_manager.name) from error
+    return folds

@@ -1,0 +1,1 @@
+"""Runs experiments: opens them, proposes trials, launches fold runs, records results, evaluates, reports."""

@@ -1,0 +1,157 @@
+"""Everything about an experiment that can be known, and be wrong, before anything is written or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from powerbench.config.check import check
+from powerbench.config.legacy import without_effect
+from powerbench.config.merged import MergedConfig
+from powerbench.config.schema import thaw
+from powerbench.config.search_keys import fill, search_keys
+from powerbench.config.typed import typed
+from powerbench.driver.user_code import adopt, located
+from powerbench.errors import UserError
+from powerbench.plan import Budget, Plan
+from powerbench.protocol import fingerprint, protocol_of
+from powerbench.roots import Roots
+from powerbench.search.space import Space, space_of
+
+if TYPE_CHECKING:
+    from powerbench.config.schema import ExperimentConfig
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the protocol records of the data: checksums, and the names of the folds."""
+
+    checksum: str
+    fold_names: tuple[str, ...]
+    split_checksums: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked config, what it searches, and the data and weights it stands on.
+
+    ``merged`` names the user's own files by hash (see :mod:`powerbench.driver.user_code`); ``user_files``
+    are those to copy. ``config`` has the lower bounds in place of searched parameters. ``data`` is ``None``
+    if they were not asked for.
+    """
+
+    merged: MergedConfig
+    config: ExperimentConfig
+    space: Space
+    budget: Budget
+    data: Data | None
+    weights: str
+    user_files: Mapping[str, Path]
+
+    @cached_property
+    def protocol(self) -> dict[str, Any]:
+        """What must be equal for a comparison."""
+        return protocol_of(
+            self.config,
+            self.budget,
+            dataset_checksum=self.data.checksum if self.data else None,
+            split_checksums=self.data.split_checksums if self.data else (),
+            weights=self.weights,
+            searched={parameter.path: thaw(asdict(parameter)) for parameter in self.space.parameters},
+            grid_size=self.space.grid_size if self.config.search_strategy == "grid" else None,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of the protocol."""
+        return fingerprint(self.protocol)
+
+    @property
+    def planned_search_trials(self) -> int:
+        """Search trials to run in all: a grid ends when it is complete."""
+        if self.budget.trials and self.config.search_strategy == "grid":
+            return min(self.budget.trials, self.space.grid_size)
+        return self.budget.trials
+
+    @property
+    def planned_trials(self) -> int:
+        """Trials of every kind."""
+        return self.planned_search_trials + len(self.budget.reproductions) + self.budget.single
+
+    @property
+    def plan(self) -> Plan:
+        """What will be trained."""
+        folds = len(self.data.fold_names) if self.data else self.config.split_manager.args.get("num_training_sets", 4)
+        return Plan(self.planned_trials, folds, self.config.num_epochs_train, self.config.trainer.iterations_per_epoch)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the config: keys without effect, files taken instead of missing ones."""
+        return [*self.merged.notes, *without_effect(self.merged)]
+
+    def rehearse(self, roots: Roots, user_code: Path) -> None:
+        """Build a fold run without training it; raises :class:`UserError` for what would stop the training."""
+        from powerbench.training.rehearsal import rehearse
+
+        rehearse(_at_present_places(self.config, user_code, self.user_files), roots.places)
+
+    def config_for(self, parameters: Mapping[str, Any], user_code: Path) -> dict[str, Any]:
+        """The plain config of one trial, as a job carries it."""
+        plain = typed(fill(self.merged, parameters), self.merged).plain()
+        located_config: dict[str, Any] = located(plain, user_code)
+        return located_config
+
+
+def prepare(
+    merged: MergedConfig, budget: Budget, roots: Roots, *, user_code: Path | None = None, with_data: bool = True
+) -> Prepared:
+    """Check a merged config against the libraries, the data and the weights; write nothing.
+
+    Raises a :class:`UserError` for whatever is wrong.
+    """
+    adopted, files = adopt(merged.categories, user_code)
+    merged = merged.with_categories(adopted)
+    space = space_of(search_keys(merged))
+    config = typed(fill(merged, space.from_unit([0.0] * len(space.parameters))), merged)
+    runnable = _at_present_places(config, user_code, files)
+    check(runnable, merged)
+    _check_budget(config, budget, space)
+    data = _open_data(runnable, roots) if with_data else None
+    return Prepared(merged, config, space, budget, data, _weights(runnable, roots, with_data), files)
+
+
+def _at_present_places(config: ExperimentConfig, user_code: Path | None, files: Mapping[str, Path]) -> ExperimentConfig:
+    """The config with the user's own files at their present places."""
+    return type(config).from_plain(located(config.plain(), user_code or Path(), files))
+
+
+def _check_budget(config: ExperimentConfig, budget: Budget, space: Space) -> None:
+    if budget.trials and not space.parameters:
+        raise UserError(
+            "--bayes_opt_iters asks for a search, but no parameter of the config is searched. Mark one, for example "
+            "--loss_funcs {metric_loss: {ContrastiveLoss: {neg_margin~BAYESIAN~: [0, 1]}}}, or leave the flag out."
+        )
+    if space.parameters and not budget.trials:
+        names = ", ".join(parameter.path for parameter in space.parameters)
+        raise UserError(f"the config searches {names}: say how long with --bayes_opt_iters N, or give fixed values.")
+    if budget.trials and config.search_strategy == "grid":
+        space.grid_size  # noqa: B018 (raises unless the space is a grid)
+
+
+def _open_data(config: ExperimentConfig, roots: Roots) -> Data:
+    from powerbench.datasets.opening import open_dataset, open_folds
+
+    dataset = open_dataset(config, roots.places)
+    folds = open_folds(config, dataset)
+    return Data(dataset.checksum, tuple(fold.name for fold in folds), tuple(fold.checksum() for fold in folds))
+
+
+def _weights(config: ExperimentConfig, roots: Roots, with_data: bool) -> str:
+    if not with_data:
+        return "unknown"
+    from powerbench.models.building import weights_identity
+
+    return weights_identity(config, roots.places)

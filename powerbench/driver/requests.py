@@ -1,0 +1,112 @@
+"""What a command asks for, laid over what the experiment already is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from powerbench.config.merged import MergedConfig, load_config
+from powerbench.errors import UserError
+from powerbench.plan import Budget
+from powerbench.store.rows import ExperimentRow
+
+FREE_KEYS = frozenset(
+    {
+        "splits_to_eval",
+        "skip_eval_if_already_done",
+        "skip_ensemble_eval_if_already_done",
+        "checkpoint_seconds",
+        "keep_weights",
+        "confidence",
+        "include_best",
+        "device",
+    }
+)
+"""Top-level keys a resumed command may change freely: they choose what to show or where to run."""
+
+FREE_PATHS = frozenset(
+    {
+        "trainer/*/dataloader_num_workers",
+        "tester/GlobalEmbeddingSpaceTester/dataloader_num_workers",
+        "tester/GlobalEmbeddingSpaceTester/batch_size",
+        "dataset/*/download",
+        "dataset/*/root",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One experiment as a command (or a suite) asks for it.
+
+    ``config_names`` and ``overrides`` are what was given, empty if nothing was.
+    ``merge`` allows a resumed experiment's config to change.
+    """
+
+    name: str
+    budget: Budget = field(default_factory=Budget)
+    config_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    merge: bool = False
+
+
+def requested_config(
+    request: Request, known: ExperimentRow | None, config_folder: Path | None
+) -> tuple[MergedConfig, Budget]:
+    """The config and the budget to run with.
+
+    A new experiment takes its files and overrides. A known one keeps its stored config: if the request
+    would change a key that can change a result, a :class:`UserError` lists the keys, unless ``merge`` is set.
+    """
+    if known is None:
+        return load_config(request.config_names, request.overrides, folder=config_folder), request.budget
+    stored = MergedConfig.from_plain(known.config)
+    asked = _asked(request, stored, config_folder)
+    changed = [path for path in changed_paths(stored.categories, asked.categories) if not _free(path)]
+    if changed and not request.merge:
+        raise UserError(
+            f"{known.name} exists with other settings; the command changes {', '.join(changed)}. Give the same "
+            "settings to continue it, another --experiment_name to start anew, or "
+            "--merge_argparse_when_resuming to continue it with the changed ones."
+        )
+    return asked, Budget.from_plain(known.budget).at_least(request.budget)
+
+
+def changed_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Slash paths (below the category) at which two sets of categories differ."""
+    paths: list[str] = []
+    for category in {**old, **new}:
+        _collect_changes(old.get(category) or {}, new.get(category) or {}, "", paths)
+    return paths
+
+
+def _asked(request: Request, stored: MergedConfig, config_folder: Path | None) -> MergedConfig:
+    """The stored config, with the named categories loaded anew and the overrides applied."""
+    if not request.config_names:
+        return stored.with_overrides(request.overrides)
+    fresh = load_config(request.config_names, request.overrides, folder=config_folder)
+    if not request.merge:
+        return fresh
+    kept = stored.with_overrides(request.overrides)
+    named = {category: fresh.categories[category] for category in request.config_names}
+    return kept.with_categories({**kept.categories, **named})
+
+
+def _collect_changes(old: Any, new: Any, path: str, paths: list[str]) -> None:
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and old and new:
+        for key in {**old, **new}:
+            below = f"{path}/{key}" if path else str(key)
+            if key in old and key in new:
+                _collect_changes(old[key], new[key], below, paths)
+            else:
+                paths.append(below)
+    elif (old or None) != (new or None) and old != new:
+        paths.append(path)
+
+
+def _free(path: str) -> bool:
+    parts = path.split("/")
+    wild = "/".join([parts[0], "*", *parts[2:]])
+    return parts[0] in FREE_KEYS or path in FREE_PATHS or wild in FREE_PATHS

@@ -1,0 +1,1 @@
+"""Trunks, embedders and their weights."""

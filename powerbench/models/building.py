@@ -1,0 +1,81 @@
+"""Models from the config."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from functools import lru_cache
+
+from torch import nn
+
+from powerbench.classes import build, find_class
+from powerbench.config.schema import ClassSpec, ExperimentConfig, thaw
+from powerbench.errors import UserError
+from powerbench.jobs import Places
+from powerbench.models.library import library_of, library_trunk, library_weights_file
+from powerbench.models.trunk import RANDOM, Trunk
+from powerbench.models.weights import file_hash
+from powerbench.seeding import seeded
+
+
+def build_trunk(config: ExperimentConfig, places: Places, *, seed: int) -> Trunk:
+    """The trunk with its initial weights; ``seed`` gives the random ones.
+
+    A trunk that is frozen whole (``freeze_trunk``) has no trainable parameters, and one with pretrained weights
+    is then built once per process. Raises UserError if weights are missing or the class is no trunk.
+    """
+    spec = config.models.trunk
+    if not config.freeze_trunk:
+        return _build(spec, places.pytorch_home, seed)
+    if weights_identity(config, places) == RANDOM:
+        return _frozen(_build(spec, places.pytorch_home, seed))
+    return _pretrained_frozen(spec.name, json.dumps(thaw(spec.args), sort_keys=True), places.pytorch_home)
+
+
+def build_embedder(config: ExperimentConfig, in_features: int, *, seed: int) -> nn.Module:
+    """The embedder for features of width ``in_features``, with the random weights that ``seed`` gives."""
+    with seeded(seed):
+        embedder = build("embedder", config.models.embedder, in_features=in_features)
+    if not isinstance(embedder, nn.Module):
+        raise UserError(f"{config.models.embedder.name} is not an embedder: it must be a torch.nn.Module.")
+    return embedder
+
+
+def weights_identity(config: ExperimentConfig, places: Places, *, download: bool = True) -> str:
+    """The hash of the trunk's file of initial weights, or ``random``, mostly without building the trunk.
+
+    Raises UserError if the weights are missing (and could not be downloaded, or ``download`` is False).
+    """
+    spec = config.models.trunk
+    factory = find_class("trunk", spec.name)
+    if (library := library_of(factory)) is not None:
+        file = library_weights_file(library, spec.name, spec.args, places.pytorch_home, download=download)
+        return RANDOM if file is None else file_hash(file)
+    finder = getattr(inspect.getmodule(factory), "weights_file", None)
+    if finder is None:
+        return _build(spec, places.pytorch_home, 0).weights_hash
+    offered = {"pytorch_home": places.pytorch_home, "download": download}
+    taken = {key: value for key, value in offered.items() if key in inspect.signature(finder).parameters}
+    file = finder(**spec.args, **taken)
+    return RANDOM if file is None else file_hash(file)
+
+
+def _build(spec: ClassSpec, pytorch_home: str | None, seed: int) -> Trunk:
+    library = library_of(find_class("trunk", spec.name))
+    with seeded(seed):
+        if library is not None:
+            return library_trunk(library, spec.name, thaw(spec.args), pytorch_home)
+        trunk = build("trunk", spec, pytorch_home=pytorch_home)
+    if not isinstance(trunk, Trunk):
+        raise UserError(f"{spec.name} is not a trunk: it must give a powerbench.models.trunk.Trunk.")
+    return trunk
+
+
+@lru_cache(maxsize=1)
+def _pretrained_frozen(name: str, args: str, pytorch_home: str | None) -> Trunk:
+    return _frozen(_build(ClassSpec.model_validate({name: json.loads(args)}), pytorch_home, 0))
+
+
+def _frozen(trunk: Trunk) -> Trunk:
+    trunk.requires_grad_(False)
+    return trunk.eval()

@@ -1,0 +1,1 @@
+"""Embedders, one a file: modules from pooled features (B x in_features) to embeddings (B x size)."""

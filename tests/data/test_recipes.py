@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms as first_generation
+from torchvision.transforms import v2
+
+from powerbench.data.finishing import finish
+from powerbench.data.recipes import build_recipe, is_deterministic, stack
+from powerbench.data.transforms.convert_to_bgr import ConvertToBGR
+from powerbench.errors import UserError
+from powerbench.models.trunk_contract import InputSpec
+from tests.data.making import CROPS, config_of
+
+BNINCEPTION = InputSpec(mean=(104.0, 117.0, 128.0), std=(1.0, 1.0, 1.0), space="BGR", range=(0.0, 255.0))
+
+
+def image(width=24, height=20, seed=0):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def recipe(steps):
+    return build_recipe(config_of(train=steps).transforms.train, where="transforms/train")
+
+
+def finished(built, picture, spec):
+    return finish(stack([built.end(built.start(picture))]), spec)
+
+
+@pytest.mark.parametrize("spec", [BNINCEPTION, InputSpec()])
+def test_a_finished_image_is_what_the_predecessor_s_transforms_give(spec):
+    """The published pipeline, spelled out: ConvertToBGR, Resize, CenterCrop, ToTensor, Multiplier, Normalize."""
+    picture = image()
+    channels = picture.split()[::-1] if spec.space == "BGR" else picture.split()
+    swapped = Image.merge("RGB", channels)
+    cropped = first_generation.CenterCrop(16)(first_generation.Resize(18)(swapped))
+    expected = first_generation.ToTensor()(cropped) * spec.range[1]
+    expected = first_generation.Normalize(spec.mean, spec.std)(expected)
+    found = finished(recipe({"Resize": {"size": 18}, "CenterCrop": {"size": 16}}), picture, spec)
+    assert found.is_contiguous()
+    assert found.dtype == torch.float32
+    assert torch.equal(found[0], expected)
+
+
+def test_a_batch_is_finished_as_its_images_one_by_one():
+    pictures = [np.asarray(image(16, 16, seed)) for seed in range(5)]
+    together = finish(stack(pictures), BNINCEPTION)
+    assert torch.equal(together, torch.cat([finish(stack([picture]), BNINCEPTION) for picture in pictures]))
+
+
+def test_recipes_that_end_in_float_tensors_give_the_same_images():
+    as_floats = recipe({"Resize": {"size": [16, 16]}, "ToImage": None, "ConvertImageDtype": None})
+    as_bytes = recipe({"Resize": {"size": [16, 16]}})
+    torch.testing.assert_close(
+        finished(as_floats, image(), BNINCEPTION), finished(as_bytes, image(), BNINCEPTION), atol=1e-4, rtol=0
+    )
+
+
+def test_gray_images_get_three_channels_and_anything_else_is_refused():
+    assert finished(recipe({"Grayscale": None}), image(), InputSpec()).shape == (1, 3, 20, 24)
+    with pytest.raises(UserError, match="three channels"):
+        finished(recipe({"ToImage": None, "Grayscale": None}), image(), InputSpec())
+
+
+def test_strings_of_numbers_are_lists_and_interpolations_have_names():
+    built = recipe(
+        {
+            "Resize": {"size": 18, "interpolation": "bicubic"},
+            "RandomResizedCrop": {"size": 16, "scale": "0.16 1", "ratio": "0.75 1.33"},
+        }
+    )
+    assert tuple(built.tail[0].scale) == (0.16, 1)
+    assert tuple(built.tail[0].ratio) == (0.75, 1.33)
+    assert built.head[0].interpolation == v2.InterpolationMode.BICUBIC
+    with pytest.raises(UserError, match="Did you mean bicubic"):
+        recipe({"Resize": {"size": 18, "interpolation": "bicubik"}})
+
+
+def test_the_deterministic_head_ends_at_the_first_random_step():
+    built = recipe({"Resize": {"size": 18}, **CROPS, "CenterCrop": {"size": 8}})
+    assert [type(step).__name__ for step in built.head] == ["Resize"]
+    assert [type(step).__name__ for step in built.tail] == ["RandomResizedCrop", "RandomHorizontalFlip", "CenterCrop"]
+    assert not built.deterministic
+    assert recipe({"Resize": {"size": 18}}).deterministic
+    assert recipe({}).deterministic
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ({}, True),
+        ({"Resize": {"size": 3}, "Pad": {"padding": 1}}, True),
+        (CROPS, False),
+        ({"ColorJitter": None}, False),
+    ],
+)
+def test_what_counts_as_deterministic(steps, expected):
+    assert is_deterministic(config_of(train=steps).transforms.train) is expected
+
+
+def test_a_user_s_own_transform_is_taken_to_be_random(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "class Invert:\n    def __call__(self, image):\n        return image.point(lambda v: 255 - v)\n"
+    )
+    built = recipe({f"{tmp_path}/mine.py:Invert": None})
+    assert not built.deterministic
+    assert np.array_equal(built.end(built.start(image())), 255 - np.asarray(image()))
+
+
+@pytest.mark.parametrize("name", ["ConvertToBGR", "Normalize"])
+def test_what_is_appended_by_itself_is_refused_in_a_recipe(name):
+    with pytest.raises(UserError, match="leave it out"):
+        recipe({name: None})
+
+
+def test_bad_arguments_are_user_errors():
+    with pytest.raises(UserError, match="RandomResizedCrop"):
+        recipe({"RandomResizedCrop": {"size": [1, 2, 3]}})
+
+
+def test_images_of_different_sizes_are_no_batch():
+    with pytest.raises(UserError, match="24 x 20 and 20 x 24"):
+        stack([np.asarray(image(20, 24)), np.asarray(image(24, 20))])
+
+
+def test_convert_to_bgr_takes_images_and_tensors():
+    picture = image()
+    tensor = v2.functional.pil_to_tensor(picture)
+    assert torch.equal(v2.functional.pil_to_tensor(ConvertToBGR()(picture)), ConvertToBGR()(tensor))
+    assert torch.equal(ConvertToBGR()(tensor)[0], tensor[2])

@@ -1,0 +1,65 @@
+import subprocess
+import sys
+
+import pytest
+
+import powerbench.evaluation
+from powerbench.errors import UserError
+from powerbench.evaluation.names import canonical_metric, metric_names, recall_k
+
+
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("map_at_r", "map_at_r"),
+        ("MAP@R", "map_at_r"),
+        ("mean_average_precision_at_r", "map_at_r"),
+        ("mean_average_precision_at_r_level0", "map_at_r"),
+        ("r_precision_level0", "r_precision"),
+        ("RP", "r_precision"),
+        ("P@1", "precision_at_1"),
+        ("precision_at_1", "precision_at_1"),
+        ("e_recall@1", "recall_at_1"),
+        ("Recall@100", "recall_at_100"),
+        ("R@10", "recall_at_10"),
+        ("recall_at_17", "recall_at_17"),
+    ],
+)
+def test_aliases_have_one_canonical_name(given, canonical):
+    assert canonical_metric(given) == canonical
+
+
+def test_canonical_names_stand_for_themselves():
+    assert [canonical_metric(name) for name in metric_names()] == metric_names()
+    assert {"map_at_r", "precision_at_1", "r_precision", "recall_at_10"} <= set(metric_names())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [("map_at_rr", "map_at_r"), ("precision_at_2", "precision_at_1"), ("recal_at_10", "recall_at_10")],
+)
+def test_unknown_names_are_refused_with_the_nearest(wrong, near):
+    with pytest.raises(UserError) as caught:
+        canonical_metric(wrong)
+    assert near in caught.value.near
+
+
+@pytest.mark.parametrize("wrong", ["recall_at_0", "recall_at_-1", "recall_at_1.5", "recall_at_", "", "zzz"])
+def test_recall_needs_a_whole_k(wrong):
+    with pytest.raises(UserError, match="no metric named"):
+        canonical_metric(wrong)
+
+
+def test_recall_k():
+    assert recall_k("recall_at_100") == 100
+    assert recall_k("map_at_r") is None
+
+
+def test_names_import_neither_torch_nor_numpy():
+    code = "import sys, powerbench.evaluation.names; assert not {'torch', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_has_no_other_attributes():
+    with pytest.raises(AttributeError, match="no attribute 'mesure'"):
+        _ = powerbench.evaluation.mesure

@@ -1,0 +1,153 @@
+"""Every shipped YAML loads, merges with the defaults, types and passes its checks."""
+
+import pytest
+import yaml
+
+from powerbench.classes import class_names
+from powerbench.config.check import check
+from powerbench.config.merged import load_config
+from powerbench.config.search_keys import fill, first_values, search_keys
+from powerbench.config.sources import config_names, packaged_folder
+from powerbench.config.typed import typed
+from powerbench.errors import UserError
+
+ALL = [(category, name) for category, names in config_names().items() for name in names]
+
+ABSENT_CLASSES = {
+    "Cars196",
+    "StanfordOnlineProducts",
+    "CascadedEmbeddings",
+    "TrainWithClassifier",
+    "UnsupervisedEmbeddingsUsingAugmentations",
+    "DeepAdversarialMetricLearning",
+}
+"""Datasets and methods of powerful-benchmarker that its YAML names ask for and that powerbench may lack."""
+
+COMPANIONS = {
+    "with_daml": {
+        "config_general": ["default", "with_daml"],
+        "config_models": ["default", "with_daml"],
+        "config_optimizers": ["default", "with_daml"],
+        "config_loss_and_miners": ["default", "with_daml"],
+    },
+    "with_cascaded": {
+        "config_general": ["default", "with_cascaded"],
+        "config_loss_and_miners": ["default", "with_cascaded"],
+        "config_optimizers": ["default", "with_metric_loss_optimizer"],
+    },
+    "proxy_nca": {"config_optimizers": ["default", "with_metric_loss_optimizer_bayes_opt"]},
+    "normalized_softmax": {"config_optimizers": ["default", "with_metric_loss_optimizer_bayes_opt"]},
+    "demo": {"config_transforms": ["default", "demo"]},
+}
+"""Configs that are meant to be used with others."""
+
+DEMO = {f"config_{name}": ["demo"] for name in ("dataset", "models", "optimizers", "transforms")} | {
+    "config_general": ["default", "demo"]
+}
+
+
+def opened(names):
+    merged = load_config(names, {})
+    return typed(fill(merged, first_values(merged)), merged), merged
+
+
+@pytest.mark.parametrize(("category", "name"), ALL)
+def test_each_config_works_on_top_of_the_defaults(category, name):
+    names = COMPANIONS.get(name, {}) | ({category: ["default", name]} if name != "default" else {})
+    config, merged = opened(names)
+    unknown = [
+        wanted
+        for kind, wanted in (("dataset", config.dataset.name), ("method", config.trainer.name))
+        if wanted not in class_names(kind)
+    ]
+    assert set(unknown) <= ABSENT_CLASSES
+    if unknown:
+        with pytest.raises(UserError, match=unknown[0]):
+            check(config, merged)
+    else:
+        check(config, merged)
+
+
+@pytest.mark.parametrize(("category", "name"), ALL)
+def test_each_config_says_what_it_is(category, name):
+    text = (packaged_folder() / category / f"{name}.yaml").read_text()
+    assert text.startswith("# ")
+    assert yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("general", [["demo"], ["default", "demo"]])
+@pytest.mark.parametrize("others", [["demo"], ["default", "demo"]])
+def test_the_demo_works_alone_and_on_top_of_the_defaults(general, others):
+    config, merged = opened(dict.fromkeys(DEMO, others) | {"config_general": general})
+    check(config, merged)
+    assert config == opened(DEMO)[0]
+    assert config.freeze_trunk
+    assert config.dataset.name == "Emoji200"
+    assert list(config.optimizers) == ["embedder_optimizer"]
+    assert config.patience is None
+
+
+@pytest.mark.parametrize(
+    ("name", "m", "bounds"),
+    [
+        ("contrastive", 4, {"ContrastiveLoss/pos_margin": (-0.2, 2.0), "ContrastiveLoss/neg_margin": (-0.2, 2.0)}),
+        ("triplet", 4, {"TripletMarginLoss/margin": (-0.2, 2.0)}),
+        ("ntxent", 4, {"NTXentLoss/temperature": (0.01, 100.0)}),
+        (
+            "multi_similarity",
+            4,
+            {
+                "MultiSimilarityLoss/alpha": (0.01, 100.0),
+                "MultiSimilarityLoss/beta": (0.01, 100.0),
+                "MultiSimilarityLoss/base": (0.0, 1.0),
+            },
+        ),
+        ("proxy_nca", 1, {"ProxyNCALoss/softmax_scale": (0.01, 100.0)}),
+        ("normalized_softmax", 1, {"NormalizedSoftmaxLoss/temperature": (0.01, 100.0)}),
+    ],
+)
+def test_losses_are_searched_within_the_published_bounds(name, m, bounds):
+    merged = load_config({"config_loss_and_miners": ["default", name]}, {})
+    found = {key.path.removeprefix("loss_funcs/metric_loss/"): key.value for key in search_keys(merged)}
+    assert found == bounds
+    assert merged.flat()["sampler"] == {"MPerClassSampler": {"m": m}}
+    logarithmic = {key.path.rpartition("/")[2] for key in search_keys(merged) if key.operator == "LOG_BAYESIAN"}
+    assert logarithmic == ({"temperature"} if "temperature" in str(bounds) else set())
+
+
+def test_the_loss_optimizers_learning_rate_is_searched_as_published():
+    merged = load_config({"config_optimizers": ["default", "with_metric_loss_optimizer_bayes_opt"]}, {})
+    (key,) = search_keys(merged)
+    assert (key.path, key.operator, key.value) == (
+        "optimizers/metric_loss_optimizer/RMSprop/lr",
+        "LOG_BAYESIAN",
+        (1e-6, 1.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("category", "name", "path", "value"),
+    [
+        ("config_general", "with_256_batch", "trainer/MetricLossOnly/batch_size", 256),
+        ("config_general", "with_32_workers", "trainer/MetricLossOnly/dataloader_num_workers", 32),
+        ("config_general", "with_cars196", "patience", 14),
+        ("config_general", "with_sop", "save_interval", 20),
+        ("config_general", "with_classifier", "trainer/TrainWithClassifier/batch_size", 32),
+        ("config_general", "with_daml", "trainer/DeepAdversarialMetricLearning/loss_weights/synth_loss", 0.1),
+        ("config_eval", "with_32_workers", "tester/GlobalEmbeddingSpaceTester/dataloader_num_workers", 32),
+        ("config_optimizers", "with_higher_lr", "optimizers/trunk_optimizer/RMSprop/lr", 1e-5),
+        ("config_optimizers", "with_daml", "optimizers/generator_optimizer/Adam/lr", 1e-6),
+        ("config_models", "cascaded", "models/trunk/inception_v3/pretrained", True),
+        ("config_models", "with_daml", "models/generator/MLP/layer_sizes", [3, 1, 1]),
+        ("config_loss_and_miners", "with_classification_based_loss", "sampler/MPerClassSampler/m", 1),
+        ("config_loss_and_miners", "with_cascaded", "loss_funcs/metric_loss_1/TripletMarginLoss/margin", 0.1),
+        ("config_loss_and_miners", "with_daml", "loss_funcs/g_adv_loss/TripletMarginLoss/margin", 0.01),
+        ("config_transforms", "unsupervised", "transforms/augmentation3/RandomResizedCrop/size", 227),
+        ("config_dataset", "with_sop", "dataset/StanfordOnlineProducts", None),
+    ],
+)
+def test_the_predecessors_configs_have_their_content(category, name, path, value):
+    node = load_config({category: ["default", name]}, {}).flat()
+    for key in path.split("/"):
+        node = node[key]
+    assert node == value

@@ -6,17 +6,21 @@ FAISS := $(shell command -v nvidia-smi > /dev/null 2>&1 && nvidia-smi -L > /dev/
 WORKERS ?= $(shell nproc 2> /dev/null || echo 1)
 PACKAGES := powerbench split_managers meta_logs
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo test test-fast test-faults lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python run.py suite demo --workers $(WORKERS)
 
 test: $(VENV)/.installed
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not faults" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-fast: $(VENV)/.installed
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not faults"
+
+# Searches killed at many moments; takes long.
+test-faults: $(VENV)/.installed
+	$(BIN)/python -m pytest -m faults -rP tests/faults
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

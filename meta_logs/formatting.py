@@ -37,7 +37,14 @@ class Estimate:
     percent: bool = False
 
 
-Value = str | int | float | Estimate | None
+@dataclass(frozen=True)
+class Fraction:
+    """A number in [0, 1] that is shown in percent."""
+
+    value: float
+
+
+Value = str | int | float | Estimate | Fraction | None
 
 
 def plain(value: Value) -> str:
@@ -46,6 +53,8 @@ def plain(value: Value) -> str:
         return ""
     if isinstance(value, Estimate):
         return _estimate(value, " ± ")
+    if isinstance(value, Fraction):
+        return f"{value.value * 100:.2f}"
     return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
@@ -63,7 +72,8 @@ def latex(value: Value) -> str:
 
 def full(value: Value) -> str:
     """For CSV: every bit of a number, text as it is."""
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+    number = value.value if isinstance(value, Fraction) else value
+    return "" if number is None else repr(number) if isinstance(number, float) else str(number)
 
 
 def _estimate(value: Estimate, between: str) -> str:
@@ -78,6 +88,11 @@ def _estimate(value: Estimate, between: str) -> str:
 def is_fraction(metric: str) -> bool:
     """Whether a metric lies in [0, 1] and is shown in percent."""
     return _FRACTIONS.match(metric) is not None
+
+
+def measured(value: float | None, metric: str) -> Value:
+    """A value of a metric: in percent where the metric is a fraction."""
+    return Fraction(value) if value is not None and is_fraction(metric) else value
 
 
 def metric_label(metric: str) -> str:

@@ -12,6 +12,7 @@ from meta_logs.statistics.letters import groups
 from meta_logs.table import Table
 from powerbench.errors import UserError
 from powerbench.jobs import MODES, SEPARATE, UNTRAINED_TRUNK
+from powerbench.plan import Budget
 from powerbench.protocol import refuse_unfair
 from powerbench.store.store import Store
 
@@ -20,32 +21,54 @@ GROUPED_BY = "map_at_r"
 
 
 def suite_table(
-    results: Mapping[str, ExperimentResults], *, title: str, confidence: float = 0.95, parameters: bool = True
+    results: Mapping[str, ExperimentResults],
+    *,
+    title: str,
+    planned: Mapping[str, Budget] | None = None,
+    parameters: bool = True,
 ) -> Table:
     """One row a method, and one for the untrained trunk: test metrics, groups, cost, best parameters if wanted.
 
-    Raises :class:`UserError` naming the differing keys if the protocols differ.
+    ``planned`` names all methods in order, those that have not been started too, with the budgets to count against
+    (otherwise each experiment's own). Raises :class:`UserError` naming the differing keys if the protocols differ.
     """
     refuse_unfair({method: item.protocol for method, item in results.items()})
+    confidence = confidence_of(results)
     letters = groups_of(results, confidence=confidence)
     marks = {method: "; ".join(item.marks) for method, item in results.items()}
     columns = ["Method", *(f"{metric_label(m)} {mode[:3]}." for mode in MODES for m in METRICS), "Group"]
     columns += ["Trials", "Repr.", "Fold runs", "Hours"]
     columns += [*(["Best parameters"] if parameters else []), *(["Note"] if any(marks.values()) else [])]
     rows = [_baseline(results, columns)] if _has_baseline(results) else []
-    for method, item in results.items():
-        row: list[Value] = [method, *_estimates(item), letters.get(method, ""), *_cost(item)]
-        row += [_parameters(item)] if parameters else []
-        row += [marks[method]] if any(marks.values()) else []
+    budgets = planned or {method: Budget.from_plain(item.experiment.budget) for method, item in results.items()}
+    for method, budget in budgets.items():
+        item = results.get(method)
+        row: list[Value] = [method, *(_estimates(item) if item else [None] * len(MODES) * len(METRICS))]
+        row += [letters.get(method, ""), *_cost(item, budget)]
+        row += [_parameters(item) if item else ""] if parameters else []
+        row += [marks.get(method, "")] if any(marks.values()) else []
         rows.append(tuple(row))
-    return Table(title, tuple(columns), tuple(rows), _notes(results, confidence))
+    absent = [method for method in budgets if method not in results]
+    notes = [f"Not started: {', '.join(absent)}."] if absent else []
+    return Table(title, tuple(columns), tuple(rows), (*_notes(results, confidence), *notes))
 
 
-def _cost(item: ExperimentResults) -> list[Value]:
+def confidence_of(results: Mapping[str, ExperimentResults]) -> float:
+    """The confidence of all intervals. Raises :class:`UserError` if they differ."""
+    levels = {row.confidence for item in results.values() for row in item.summaries}
+    if len(levels) > 1:
+        raise UserError(
+            f"the intervals have different confidence levels ({', '.join(map(str, sorted(levels)))}): give all "
+            "experiments the same `confidence`."
+        )
+    return levels.pop() if levels else 0.95
+
+
+def _cost(item: ExperimentResults | None, budget: Budget) -> list[Value]:
     """Search trials and reproductions done of those planned, fold runs, and their summed hours."""
-    budget = item.experiment.budget
-    trials = f"{item.count('search')}/{budget.get('trials', 0)}"
-    return [trials, f"{item.count('reproduction')}/{len(budget.get('reproductions', ()))}", item.fold_runs, item.hours]
+    trials, reproductions = (item.count("search"), item.count("reproduction")) if item else (0, 0)
+    counts: list[Value] = [f"{trials}/{budget.trials}", f"{reproductions}/{len(budget.reproductions)}"]
+    return [*counts, *((item.fold_runs, item.hours) if item else (0, 0.0))]
 
 
 def _parameters(item: ExperimentResults) -> str:
@@ -151,24 +174,37 @@ def _verdict(pair: Comparison) -> str:
     return f"{pair.first if pair.difference > 0 else pair.second} is better"
 
 
-def write_suite(store: Store, experiments: Mapping[str, str], folder: Path, *, title: str) -> None:
+def write_suite(
+    store: Store,
+    experiments: Mapping[str, str],
+    folder: Path,
+    *,
+    title: str,
+    planned: Mapping[str, Budget] | None = None,
+) -> None:
     """Write ``table.csv``, ``.md``, ``.tex`` and ``pairs_<mode>.*`` for methods given as {method: experiment name}."""
     results = _started(store, experiments)
-    suite_table(results, title=title).write(folder, "table")
+    suite_table(results, title=title, planned=planned).write(folder, "table")
+    confidence = confidence_of(results)
     for mode in MODES:
-        comparison_table(results, mode=mode).write(folder, f"pairs_{mode}")
+        comparison_table(results, mode=mode, confidence=confidence).write(folder, f"pairs_{mode}")
 
 
-def print_suite(store: Store, experiments: Mapping[str, str], say: Callable[[str], object], *, title: str) -> None:
+def print_suite(
+    store: Store,
+    experiments: Mapping[str, str],
+    say: Callable[[str], object],
+    *,
+    title: str,
+    planned: Mapping[str, Budget] | None = None,
+) -> None:
     """Print the table of methods given as {method: experiment name}, and below it their best parameters."""
     results = _started(store, experiments)
-    say(suite_table(results, title=title, parameters=False).text)
-    say("Best parameters")
-    for method, item in results.items():
-        say(f"  {method}: {_parameters(item) or 'none searched'}")
-    missing = [method for method in experiments if method not in results]
-    if missing:
-        say(f"Not started: {', '.join(missing)}")
+    say(suite_table(results, title=title, planned=planned, parameters=False).text)
+    if any(_parameters(item) for item in results.values()):
+        say("Best parameters")
+        for method, item in results.items():
+            say(f"  {method}: {_parameters(item) or 'none yet'}")
 
 
 def _started(store: Store, experiments: Mapping[str, str]) -> dict[str, ExperimentResults]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from meta_logs.formatting import Estimate, Value, is_fraction, metric_label, parameters_text, short_names, words
+from meta_logs.formatting import (
+    Estimate,
+    Value,
+    is_fraction,
+    measured,
+    metric_label,
+    parameters_text,
+    short_names,
+    words,
+)
 from meta_logs.results import ExperimentResults
 from meta_logs.table import Table
 from powerbench.jobs import MODES, WEIGHTS
@@ -20,7 +29,7 @@ def results_table(results: ExperimentResults) -> Table:
             words(row.weights),
             metric_label(row.metric),
             Estimate(row.mean, row.half_width, row.n, is_fraction(row.metric)),
-            row.sem,
+            measured(row.sem, row.metric),
         )
         for row in sorted(results.summaries, key=_order)
     )
@@ -59,7 +68,9 @@ def trials_table(results: ExperimentResults) -> Table:
             if trial.kind != kind:
                 continue
             error = f"{trial.error_kind}: {trial.error}" if trial.error_kind else None
+            shown = [measured(number, results.primary_metric) for number in (trial.mean, trial.sem)]
             values = [trial.parameters.get(path) for path in names]
-            rows.append((kind, trial.number, trial.state, trial.mean, trial.sem, *values, error))
-    note = f"Mean and SEM over folds of the best validation {metric_label(results.primary_metric)}."
+            rows.append((kind, trial.number, trial.state, *shown, *values, error))
+    metric = metric_label(results.primary_metric)
+    note = f"Mean and SEM over folds of the best validation {metric}; fractions in percent."
     return Table(f"{results.experiment.name}: trials", columns, tuple(rows), (note,))

@@ -7,15 +7,24 @@ users of powerful-benchmarker know. Nothing heavy is imported before a command n
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from powerbench.console import complain, say
-from powerbench.errors import PowerbenchError, UserError, nearest
+from powerbench.errors import PowerbenchError, UserError, file_system_error, nearest
 
+STOPPED = "powerbench: stopped; nothing finished is lost, the same command continues."
 COMMANDS = {
     "suite": "run several methods under one protocol and print one table",
     "report": "print an experiment's results and write its tables and figures",
+    "compare": "compare experiments pair by pair, if their protocols agree",
+    "status": "what runs, how far it is, what is left, what failed",
+    "rerun": "train failed fold runs once more",
+    "delete": "delete an experiment with all its rows and files",
     "validate": "print the merged config, the plan and its cost; train nothing",
     "list": "list experiments, or the names a config may use",
 }
@@ -34,10 +43,15 @@ an experiment:
   --experiment_name NAME            its name and its folder; the same command again continues it
   --bayes_opt_iters N               search for N trials over the parameters marked ~BAYESIAN~ and the like
   --reproductions R | A,B           retrain the chosen setting R times with new seeds (numbers A to B-1)
+  --reproduce_results FOLDER        train the chosen setting of an earlier experiment again, as experiment NAME, and
+                                    say whether the results agree (see also --reproductions: default as many as it had)
+  --same_seed                       reproduce with the seeds of the earlier experiment: the same numbers
+  --resume_training latest|best     continue, if there is something to continue: as without this flag (the epochs
+                                    after the best one are repeated with equal numbers, so both words do the same)
   --evaluate                        evaluate the trained models one by one (mean over folds)
   --evaluate_ensemble               evaluate the folds' concatenated embeddings
   --splits_to_eval [test]           which splits
-  --merge_argparse_when_resuming    let a resumed experiment's config change
+  --merge_argparse_when_resuming    let the config of a resumed or reproduced experiment change
 
 how it runs (changes nothing but time):
   --workers W                       W fold runs at a time, each in its own process
@@ -65,14 +79,43 @@ exit status: 0 done, 1 the work failed, 2 the request was wrong, 3 stopped befor
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    with _leaving_on_signals():
+        try:
+            return _dispatch(words)
+        except PowerbenchError as error:
+            complain(f"powerbench: {error}")
+            return error.exit_status
+        except KeyboardInterrupt:
+            complain(STOPPED)
+            return 3
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python fails once more when it ends
+            complain("powerbench: nobody reads the output any more; the same command continues.")
+            return 3
+        except OSError as error:
+            failure = file_system_error(error)
+            complain(f"powerbench: {failure}")
+            return failure.exit_status
+
+
+@contextmanager
+def _leaving_on_signals() -> Iterator[None]:
+    """End at once with exit status 3 on SIGINT, SIGTERM and SIGUSR1, where nothing stops more gently.
+
+    Not by an exception, which would be lost or turned into another one in the midst of an import. Nothing has to be
+    tidied up, as nothing has after a kill.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(2, f"{STOPPED}\n".encode())
+        os._exit(3)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
-        return _dispatch(words)
-    except PowerbenchError as error:
-        complain(f"powerbench: {error}")
-        return error.exit_status
-    except KeyboardInterrupt:
-        complain("powerbench: stopped; the same command continues.")
-        return 3
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +20,12 @@ PACKAGES = {
     "torchvision": ("torchvision",),
     "pytorch_metric_learning": ("pytorch-metric-learning",),
     "numpy": ("numpy",),
+    "pillow": ("pillow", "pillow-simd"),
+    "timm": ("timm",),
+    "pretrainedmodels": ("pretrainedmodels",),
     "faiss": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12", "faiss-gpu-cu11"),
+    "ax": ("ax-platform",),
+    "botorch": ("botorch",),
     "powerbench": ("powerbench",),
 }
 """Recorded name -> the distributions that may provide it."""
@@ -27,11 +33,12 @@ PACKAGES = {
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:
     """Package versions, device, CUDA, CPU, threads, host, and the state of the code; plain values only."""
-    return {**_of_process(), "threads": threads, "device": device.type, **_of_device(device)}
+    return {**environment_of_process(), "threads": threads, "device": device.type, **_of_device(device)}
 
 
 @cache
-def _of_process() -> dict[str, Any]:
+def environment_of_process() -> dict[str, Any]:
+    """What of :func:`environment` can be known without torch: everything but the device and the threads."""
     return {
         "python": platform.python_version(),
         **{name: _version(candidates) for name, candidates in PACKAGES.items()},
@@ -53,6 +60,25 @@ def _of_device(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
     }
+
+
+SETTING = ("config_hash", "protocol_fingerprint")
+"""What a driver adds to each run's environment to say which setting it had: configs and protocols are compared by
+themselves, key by key."""
+
+
+def environment_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """``key old -> new`` for each key of two environments that differs, in the old one's order.
+
+    A key that only one of them has was not recorded by the other's version of powerbench, and says nothing; the
+    hashes of config and protocol (``SETTING``) are left out.
+    """
+    keys = [key for key in old if key in new and key not in SETTING]
+    return [f"{key} {_shown(old[key])} -> {_shown(new[key])}" for key in keys if old[key] != new[key]]
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)
 
 
 def _version(candidates: tuple[str, ...]) -> str | None:

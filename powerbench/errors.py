@@ -35,6 +35,14 @@ class Stopped(PowerbenchError):
     exit_status = 3
 
 
+def file_system_error(error: OSError) -> PowerbenchError:
+    """What to say of a full disk, a file that may not be written and the like."""
+    what = f"{error.strerror}: {str(error.filename)!r}" if error.strerror and error.filename else str(error)
+    return PowerbenchError(
+        f"{what}. What was finished before is kept; once the cause is removed, the same command goes on."
+    )
+
+
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """The valid names most like ``name``, best first, compared without regard to case."""
     by_lower = {candidate.lower(): candidate for candidate in valid}

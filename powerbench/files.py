@@ -14,7 +14,8 @@ from typing import BinaryIO
 def write_atomic(path: Path, content: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Replace ``path`` by ``content`` so that a reader, or a crash, sees the old file or the new one.
 
-    ``content`` may be a function that writes to the open binary file it is given.
+    ``content`` may be a function that writes to the open binary file it is given; it must let errors of the file
+    through. Raises OSError that names ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -27,9 +28,22 @@ def write_atomic(path: Path, content: bytes | str | Callable[[BinaryIO], object]
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # an open file's error names no file
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what a killed process was writing in place of the files ``name`` (a pattern) in ``folder`` or below.
+
+    For whoever is the only one to write them.
+    """
+    for path in folder.rglob(f".{name}.{'[0-9a-f]' * 8}.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

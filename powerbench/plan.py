@@ -18,29 +18,35 @@ TrialKind = Literal["search", "reproduction", "single"]
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is trained: search trials at most, and the numbers of the reproductions."""
+    """How much is trained: search trials at most, and the numbers of the reproductions.
+
+    ``repeats``: without a search, the number of another experiment's search trial that is trained once more.
+    """
 
     trials: int = 0
     reproductions: tuple[int, ...] = ()
+    repeats: int | None = None
 
     @property
     def single(self) -> bool:
-        """Whether there is neither a search nor a reproduction: one training of the config's own setting."""
-        return not self.trials and not self.reproductions
+        """Whether nothing is searched, repeated or reproduced: one training of the config's own setting."""
+        return not self.trials and not self.reproductions and self.repeats is None
 
     def at_least(self, other: Budget) -> Budget:
         """The budget that covers both: a resumed experiment never shrinks."""
         numbers = sorted({*self.reproductions, *other.reproductions})
-        return Budget(max(self.trials, other.trials), tuple(numbers))
+        repeats = other.repeats if self.repeats is None else self.repeats
+        return Budget(max(self.trials, other.trials), tuple(numbers), repeats)
 
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""
-        return {**asdict(self), "reproductions": list(self.reproductions)}
+        plain = {**asdict(self), "reproductions": list(self.reproductions)}
+        return {key: value for key, value in plain.items() if value is not None}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """The budget that :meth:`plain` gave."""
-        return cls(int(plain["trials"]), tuple(plain["reproductions"]))
+        return cls(int(plain["trials"]), tuple(plain["reproductions"]), plain.get("repeats"))
 
 
 def reproduction_numbers(text: str) -> tuple[int, ...]:

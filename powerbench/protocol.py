@@ -22,7 +22,7 @@ SELECTION = "validation_best"
 """The epoch and the trial are chosen by the primary metric on the validation split."""
 
 PROTOCOL_OPTIMIZERS = ("trunk_optimizer", "embedder_optimizer")
-SEARCH_KEYS = ("trials", "reproductions", "search_strategy", "parallel_trials")
+SEARCH_KEYS = ("trials", "first_trials", "reproductions", "search_strategy", "parallel_trials")
 """Protocol keys that say how much was tried, not under which conditions."""
 
 
@@ -75,6 +75,7 @@ def protocol_of(
         "reference_set": config.tester.reference_set,
         "selection": SELECTION,
         "trials": budget.trials,
+        "first_trials": len(config.first_trials) if budget.trials else 0,
         "reproductions": len(budget.reproductions),
         "search_strategy": "any" if complete_grid or not budget.trials else config.search_strategy,
         "parallel_trials": "any" if complete_grid or not budget.trials else config.parallel_trials,

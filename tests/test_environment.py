@@ -3,7 +3,7 @@ import subprocess
 
 import torch
 
-from powerbench.environment import environment, git_state
+from powerbench.environment import environment, environment_differences, git_state
 
 
 def test_it_names_versions_hardware_and_threads():
@@ -33,3 +33,10 @@ def test_the_git_state_is_a_commit_and_whether_it_was_changed(tmp_path):
     assert git_state(tmp_path) == commit
     (tmp_path / "file").write_text("2")
     assert git_state(tmp_path) == f"{commit}+"
+
+
+def test_differences_name_old_and_new_and_leave_out_what_says_nothing():
+    old = {"torch": "2.9", "cuda": None, "host": "a", "config_hash": "1", "gone": 1}
+    new = {"torch": "2.10", "cuda": "12.8", "host": "a", "config_hash": "2", "added": 1}
+    assert environment_differences(old, new) == ["torch 2.9 -> 2.10", "cuda none -> 12.8"]
+    assert environment_differences(old, old) == []

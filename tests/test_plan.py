@@ -34,10 +34,11 @@ def test_a_seed_is_the_same_on_every_machine():
 
 def test_a_resumed_budget_never_shrinks():
     assert Budget(6, (0, 1)).at_least(Budget(3, (1, 2))) == Budget(6, (0, 1, 2))
+    assert Budget(0, (), repeats=0).at_least(Budget()).repeats == 0
 
 
-def test_a_budget_survives_json():
-    budget = Budget(4, (2, 3))
+@pytest.mark.parametrize("budget", [Budget(4, (2, 3)), Budget(0, (0,), repeats=0), Budget()])
+def test_a_budget_survives_json(budget):
     assert Budget.from_plain(budget.plain()) == budget
 
 
@@ -50,3 +51,4 @@ def test_a_budget_of_nothing_is_a_single_trial():
     assert Budget().single
     assert not Budget(1).single
     assert not Budget(0, (0,)).single
+    assert not Budget(repeats=0).single

@@ -1,4 +1,4 @@
-"""Run a suite: several methods under one protocol, one table at the end."""
+"""Run a suite, or show how far it is: several methods under one protocol, one table at the end."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from powerbench.roots import Roots, find_roots
 if TYPE_CHECKING:
     from powerbench.config.argv import FlagType
     from powerbench.driver.preparing import Prepared
-    from powerbench.driver.suites import Suite
+    from powerbench.driver.suites import Part, Suite
     from powerbench.store.store import Store
 
 HELP = """\
-usage: python run.py suite FILE|NAME [--workers W] [--devices 0,1] [--<config key> VALUE] [folders]
+usage: python run.py suite FILE|NAME [--workers W] [--devices 0,1] [--stop_after 11h30m] [--<key> VALUE] [folders]
+       python run.py suite FILE|NAME --table [folders]
 
 Searches, reproduces and evaluates every method of the suite, each with the same budget, folds and seeds, and
-prints one table. What is done already is not done again: the same command continues, or prints the table.
-`python run.py list suites` names the suites that come with powerbench.
+prints one table (one for each protocol, if the suite has several). What is done already is not done again: the
+same command continues after an interruption, trains a method that was added to the file, or prints the table.
+A method that fails does not stop the others (the exit status is then 1).
+
+--table prints and writes the table of what is recorded so far, with counts done/planned, and trains nothing.
+
+`python run.py list suites` names the suites that come with powerbench; `python run.py validate suite FILE|NAME`
+shows the plan and what it will cost. The README describes the file.
 """
 
-FLAGS: dict[str, FlagType] = {"merge_argparse_when_resuming": bool, **ROOT_FLAGS, **WORK_FLAGS}
+FLAGS: dict[str, FlagType] = {"table": bool, "merge_argparse_when_resuming": bool, **ROOT_FLAGS, **WORK_FLAGS}
 
 
 def run(words: list[str]) -> int:
-    """Run or continue the suite."""
+    """Run or continue the suite, or print its tables."""
     names, rest = positionals(words)
     if len(names) != 1:
         raise UserError("suite takes one suite: python run.py suite FILE|NAME")
@@ -37,62 +44,64 @@ def run(words: list[str]) -> int:
     if line.config_names:
         raise UserError("a suite's file says which configs its methods use; change single keys with --<key> VALUE.")
     roots = find_roots(line.flags)
-    from powerbench.driver.stores import existing_store, open_store
     from powerbench.driver.suites import load_suite
 
     merge = bool(line.flags.get("merge_argparse_when_resuming"))
     suite = load_suite(names[0], root=roots.config_folder, merge=merge, overrides=line.overrides)
-    with existing_store(roots) as known:
-        prepared = _prepare(suite, roots, known)
-    with open_store(roots) as store:
-        failures = _run_methods(suite, prepared, roots, store, line.flags)
-        _print_table(suite, prepared, roots, store)
-    if failures:
-        raise PowerbenchError(f"{len(failures)} of {len(prepared)} methods failed: {', '.join(failures)}.")
+    return _show(suite, roots) if line.flags.get("table") else _run(suite, roots, line.flags)
+
+
+def _show(suite: Suite, roots: Roots) -> int:
+    from powerbench.driver.stores import existing_store
+
+    with existing_store(roots) as store:
+        known = {row.name for row in store.experiments()} if store else set()
+        started = [part for part in suite.parts if known.intersection(part.experiments.values())]
+        if store is None or not started:
+            raise UserError(f"no method of {suite.name} has been started in {roots.store_url}.")
+        for part in started:
+            _print_table(suite, part, roots, store)
+    for part in suite.parts:
+        if part not in started:
+            say(f"\n{part.title}: not started")
     return 0
 
 
-def _prepare(suite: Suite, roots: Roots, known: Store | None) -> dict[str, Prepared]:
-    """Check every method before the first one trains, and that they are comparable."""
-    from powerbench.driver.opening import prepare_request
-    from powerbench.protocol import refuse_unfair
+def _run(suite: Suite, roots: Roots, flags: dict[str, Any]) -> int:
+    from powerbench.driver.stores import open_store
+    from powerbench.driver.suite_running import prepare_part, run_part, take_up_folders
 
-    prepared = {method: prepare_request(request, roots, known) for method, request in suite.requests.items()}
-    refuse_unfair({method: item.protocol for method, item in prepared.items()})
-    seeds = {item.config.seed for item in prepared.values()}
-    if len(seeds) > 1:
-        raise UserError(f"the methods of a suite share one seed, but {suite.name} has {sorted(seeds)}.")
-    for note in sorted({note for item in prepared.values() for note in item.notes}):
+    prepared = [prepare_part(part, roots) for part in suite.parts]
+    _print_notes(prepared)
+    failed: list[str] = []
+    with open_store(roots) as store:
+        for part in suite.parts:
+            take_up_folders(part, roots, store)
+        if any(prepared):
+            with work_of(flags) as work:
+                for part, methods in zip(suite.parts, prepared, strict=True):
+                    failed += run_part(part, methods, roots, store, work)
+        for part in suite.parts:
+            _print_table(suite, part, roots, store)
+    if failed:
+        total = sum(len(part.requests) for part in suite.parts)
+        raise PowerbenchError(f"{len(failed)} of {total} experiments failed: {', '.join(failed)}.")
+    return 0
+
+
+def _print_notes(prepared: list[dict[str, Prepared]]) -> None:
+    for note in sorted({note for methods in prepared for item in methods.values() for note in item.notes}):
         complain(f"note: {note}")
-    return prepared
 
 
-def _run_methods(suite: Suite, prepared: dict[str, Prepared], roots: Roots, store: Store, flags: Any) -> list[str]:
-    from powerbench.driver.opening import is_finished, open_experiment
-    from powerbench.driver.running import run_experiment
-
-    unfinished = [m for m, item in prepared.items() if not is_finished(suite.requests[m].name, item, store)]
-    failures: list[str] = []
-    if not unfinished:
-        return failures
-    with work_of(flags) as work:
-        for method in unfinished:
-            with open_experiment(suite.requests[method].name, prepared[method], roots, store) as experiment:
-                try:
-                    run_experiment(experiment, work)
-                except PowerbenchError as error:
-                    if error.exit_status != PowerbenchError.exit_status:
-                        raise
-                    complain(f"{method}: {error}")
-                    failures.append(method)
-    return failures
-
-
-def _print_table(suite: Suite, prepared: dict[str, Prepared], roots: Roots, store: Store) -> None:
+def _print_table(suite: Suite, part: Part, roots: Roots, store: Store) -> None:
     from meta_logs.suite import print_suite, write_suite
+    from powerbench.driver.suite_running import planned_budgets
 
-    names = {method: request.name for method, request in suite.requests.items()}
-    folder = roots.experiments / "meta_logs" / suite.name
-    write_suite(store, names, folder, title=suite.title or suite.name)
-    print_suite(store, names, say, title=suite.title or suite.name)
+    folder = roots.experiments / "meta_logs" / part.name
+    planned = planned_budgets(part, store)
+    write_suite(store, part.experiments, folder, title=part.title, planned=planned)
+    if len(suite.parts) > 1:
+        say("")
+    print_suite(store, part.experiments, say, title=part.title, planned=planned)
     say(f"\nTables (csv, md, tex): {folder}")

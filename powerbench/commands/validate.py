@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from powerbench.commands import experiment as experiment_command
@@ -12,13 +13,17 @@ from powerbench.errors import UserError
 from powerbench.roots import Roots, find_roots
 
 if TYPE_CHECKING:
+    from powerbench.driver.costs import Cost
     from powerbench.driver.preparing import Prepared
+    from powerbench.driver.suites import Part
+    from powerbench.store.store import Store
 
 HELP = """\
 usage: python run.py validate [suite FILE|NAME] [--experiment_name NAME] [any flags of an experiment]
 
-Prints the merged config, what is searched, the protocol, the plan and where each location was set. Needs no data
-(without them the checksums in the protocol are unknown) and trains nothing.
+Prints the merged config, what is searched, the protocol, where each location was set, and the plan with its cost:
+fold runs, iterations, the disk that the kept weights take, and the time, if the results store has fold runs of this
+protocol to tell it from. Needs no data (without them the checksums in the protocol are unknown) and trains nothing.
 """
 
 
@@ -32,35 +37,66 @@ def run(words: list[str]) -> int:
     if names:
         _validate_suite(names[1], line.overrides, roots)
         return 0
+    from powerbench.driver.costs import cost_of
     from powerbench.driver.opening import prepare_request
     from powerbench.driver.stores import existing_store
 
     line.flags.setdefault("experiment_name", "experiment")
+    experiment_command.check_modes(line.flags)
     with existing_store(roots) as store:
-        prepared = prepare_request(experiment_command.request_of(line), roots, store, with_data=False)
+        if "reproduce_results" in line.flags:
+            reproduction = experiment_command.reproduction_of(line, roots, store, with_data=False)
+            prepared = reproduction.prepared
+            say(reproduction.description)
+        else:
+            prepared = prepare_request(experiment_command.request_of(line), roots, store, with_data=False)
+        cost = cost_of(line.flags["experiment_name"], prepared, roots, store)
     _print_config(prepared)
-    _print_plan(prepared)
+    _print_plan(prepared, cost)
     _print_roots(roots)
     return 0
 
 
 def _validate_suite(text: str, overrides: dict[str, object], roots: Roots) -> None:
-    from powerbench.driver.opening import prepare_request
+    from powerbench.driver.stores import existing_store
     from powerbench.driver.suites import load_suite
-    from powerbench.protocol import refuse_unfair
 
-    suite = load_suite(text, root=roots.config_folder, merge=False, overrides=overrides)
-    prepared = {
-        method: prepare_request(request, roots, None, with_data=False) for method, request in suite.requests.items()
-    }
-    refuse_unfair({method: item.protocol for method, item in prepared.items()})
-    say(f"suite {suite.name}: {len(prepared)} methods, one protocol")
-    for method, item in prepared.items():
-        searched = ", ".join(parameter.path for parameter in item.space.parameters) or "nothing"
-        say(f"  {method}: {item.plan.fold_runs} fold runs; searches {searched}")
-    total = sum(item.plan.fold_runs for item in prepared.values())
-    say(f"in all {total} fold runs, at most {sum(item.plan.iterations for item in prepared.values()):,} iterations")
+    suite = load_suite(text, root=roots.config_folder, overrides=overrides)
+    with existing_store(roots) as store:
+        costs = [cost for part in suite.parts for cost in _print_part(part, roots, store)]
+    if len(suite.parts) > 1:
+        _print_total("all protocols", costs)
     _print_roots(roots)
+
+
+def _print_part(part: Part, roots: Roots, store: Store | None) -> list[Cost]:
+    from meta_logs.formatting import short_names
+    from powerbench.driver.costs import cost_of
+    from powerbench.driver.suite_running import plan_part
+
+    prepared = plan_part(part, roots)
+    costs = []
+    say(f"{part.name}: {len(prepared)} methods, one protocol; for each {_amount(next(iter(prepared.values())))}")
+    for method, item in prepared.items():
+        costs.append(cost_of(part.experiments[method], item, roots, store))
+        searched = ", ".join(short_names(parameter.path for parameter in item.space.parameters).values())
+        say(f"  {method}: {costs[-1].text}; searches {searched or 'nothing'}")
+    _print_total("in all", costs)
+    return costs
+
+
+def _print_total(what: str, costs: Sequence[Cost]) -> None:
+    from powerbench.driver.costs import total
+
+    say(f"{what}: {total(costs).text}")
+    _print_source(total(costs))
+
+
+def _print_source(cost: Cost) -> None:
+    if cost.seconds is None:
+        say("      (the results store has no fold run of this protocol to tell the time from)")
+    else:
+        say("      (training one fold run at a time, by the mean of those of this protocol in the results store)")
 
 
 def _print_config(prepared: Prepared) -> None:
@@ -75,12 +111,20 @@ def _print_config(prepared: Prepared) -> None:
         say(f"note: {note}")
 
 
-def _print_plan(prepared: Prepared) -> None:
+def _print_plan(prepared: Prepared, cost: Cost) -> None:
+    say(f"plan: {_amount(prepared)}:")
+    say(f"      {cost.text}")
+    _print_source(cost)
+
+
+def _amount(prepared: Prepared) -> str:
+    """``8 search trials (the first 2 given) + 5 reproductions on 4 folds of at most 20 epochs x 30 iterations``."""
     plan, budget = prepared.plan, prepared.budget
-    parts = [f"{budget.trials} search trials"] if budget.trials else []
+    given = f" (the first {len(prepared.first_trials)} given)" if prepared.first_trials else ""
+    parts = [f"{prepared.planned_search_trials} search trials{given}"] if budget.trials else []
     parts += [f"{len(budget.reproductions)} reproductions"] if budget.reproductions else []
-    say(f"plan: {' + '.join(parts) or '1 trial'}, each on {plan.folds} folds: {plan.fold_runs} fold runs of at most")
-    say(f"      {plan.epochs} epochs x {plan.iterations_per_epoch} iterations: {plan.iterations:,} iterations at most")
+    limits = f"at most {plan.epochs} epochs x {plan.iterations_per_epoch} iterations"
+    return f"{' + '.join(parts) or '1 trial'} on {plan.folds} folds of {limits}"
 
 
 def _print_roots(roots: Roots) -> None:

@@ -17,6 +17,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
         "confidence",
         "include_best",
         "search_strategy",
+        "first_trials",
         "parallel_trials",
         "device",
         "precision",

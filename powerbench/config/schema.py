@@ -18,6 +18,7 @@ from powerbench.config.values import (
     ClassSpec,
     EpochsOfFolds,
     Frozen,
+    Frozens,
     Named,
     Names,
     Recipe,
@@ -148,6 +149,7 @@ class ExperimentConfig(Settings):
     confidence: float = Field(0.95, gt=0, lt=1)
     include_best: bool = False
     search_strategy: Literal["ax", "sobol", "random", "grid"] = "ax"
+    first_trials: Frozens = ()
     parallel_trials: int = Field(1, ge=1)
     device: str = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -56,6 +56,9 @@ Frozen = Annotated[Mapping[str, Any], PlainValidator(_mapping), PlainSerializer(
 Weights = Annotated[Mapping[str, float] | None, PlainValidator(_weights), PlainSerializer(thaw)]
 """A number for each named loss, or null for 1 each."""
 
+Frozens = Annotated[tuple[Frozen, ...], Field(strict=False)]
+"""A YAML list of mappings."""
+
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A YAML list of names."""
 

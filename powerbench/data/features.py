@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from powerbench.data.images import ImageInputs, InputPart
 from powerbench.errors import UserError
-from powerbench.files import file_lock, sha256_of, write_atomic
+from powerbench.files import file_lock, remove_leftovers, sha256_of, write_atomic
 from powerbench.models.trunk_contract import ImageTrunk
 from powerbench.seeding import numpy_generator, seed_of
 
@@ -96,6 +96,7 @@ def kept_features(folder: Path, key: Mapping[str, Any], compute: Callable[[], np
         with file_lock(folder / f"{name}.lock"):
             found = _trusted(path, key)
             if found is None:
+                remove_leftovers(folder, f"{name}.*")
                 found = _written(path, key, compute())
     return found
 

@@ -30,6 +30,11 @@ def evaluate(runs: Runs, splits: Sequence[str], modes: Sequence[str], *, again: 
     has ended, and :class:`PowerbenchError` if an evaluation failed.
     """
     experiment = runs.experiment
+    if SEPARATE not in modes and "test" not in splits:
+        raise UserError(
+            "--evaluate_ensemble joins the folds' embeddings of the same items, so it works on the test split only "
+            "(folds differ in train and val): add --splits_to_eval [test]."
+        )
     _refuse_early_test(runs, splits)
     trials = evaluated_trials(experiment.trials())
     if not trials:

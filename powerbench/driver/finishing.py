@@ -12,9 +12,12 @@ from powerbench.store.rows import best_trial
 
 
 def write_best_parameters(experiment: Experiment) -> None:
-    """``best_parameters.yaml``: the top-level keys that were searched, whole, with the best trial's values."""
+    """``best_parameters.yaml``: the top-level keys that were searched, whole, with the best trial's values.
+
+    A copy lies in ``configs``, which is then all that a reproduction needs.
+    """
     trial = best_trial(experiment.trials("search"))
-    if trial is None:
+    if trial is None or not trial.parameters:
         return
     prepared = experiment.prepared
     plain = fill(prepared.merged, trial.parameters)
@@ -26,15 +29,19 @@ def write_best_parameters(experiment: Experiment) -> None:
         f"standard error over folds {trial.sem!r}.\n"
         "# Use it as a config: --config_loss_and_miners [default, THIS_FILE].\n"
     )
-    write_atomic(experiment.folder.best_parameters, head + dump_yaml(content))
+    for path in (experiment.folder.best_parameters, experiment.folder.chosen_setting):
+        write_atomic(path, head + dump_yaml(content))
 
 
 def write_results(experiment: Experiment) -> None:
-    """Summaries in the store, then ``best_parameters.yaml``, ``record.json`` and ``meta_logs/``."""
+    """Summaries in the store, then ``best_parameters.yaml``, ``meta_logs/`` and, last, ``record.json``.
+
+    So a record that equals the store's rows says that all of this is up to date.
+    """
     from meta_logs.report import write_report
 
     config = experiment.prepared.config
     experiment.store.refresh_summaries(experiment.id, config.confidence, config.include_best)
     write_best_parameters(experiment)
-    experiment.store.write_record(experiment.name, experiment.folder.path)
     write_report(experiment.store, experiment.name, experiment.folder.path / "meta_logs")
+    experiment.store.write_record(experiment.name, experiment.folder.path)

@@ -44,6 +44,21 @@ class ExperimentFolder:
         """The chosen setting, loadable as a config."""
         return self.path / "best_parameters.yaml"
 
+    @property
+    def chosen_setting(self) -> Path:
+        """The same beside the merged config."""
+        return self.configs / self.best_parameters.name
+
+    @property
+    def record(self) -> Path:
+        """Every row of the experiment, so that the folder can be used without the store."""
+        return self.path / "record.json"
+
+    @property
+    def log(self) -> Path:
+        """What happened, one JSON object a line (see :mod:`powerbench.driver.log`)."""
+        return self.path / "log.jsonl"
+
     def trial(self, kind: str, number: int) -> Path:
         """The folder of a trial."""
         return self.path / ("single" if kind == "single" else f"{kind}_{number}")

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from powerbench.config.merged import MergedConfig
 from powerbench.driver.evaluating import evaluated_trials, has_evaluations
 from powerbench.driver.experiment import Experiment
 from powerbench.driver.folder import ExperimentFolder, check_name
-from powerbench.driver.preparing import Prepared, prepare
+from powerbench.driver.preparing import GIVEN, Prepared, outline, prepare
 from powerbench.driver.requests import Request, changed_paths, requested_config
 from powerbench.driver.user_code import copy_files
 from powerbench.errors import UserError, nearest
+from powerbench.files import remove_leftovers
 from powerbench.jobs import MODES
+from powerbench.plan import Budget
 from powerbench.roots import Roots
 
 if TYPE_CHECKING:
@@ -25,36 +28,75 @@ def prepare_request(request: Request, roots: Roots, store: Store | None, *, with
 
     ``store`` is ``None`` if there is none yet.
     """
-    check_name(request.name)
-    known = store.experiment(request.name) if store is not None else None
-    merged, budget = requested_config(request, known, roots.config_folder)
-    folder = ExperimentFolder(roots.experiments / request.name)
+    merged, budget, _ = _requested(request, roots, store)
+    return prepare_config(request.name, merged, budget, roots, store, with_data=with_data)
+
+
+def prepare_config(
+    name: str, merged: MergedConfig, budget: Budget, roots: Roots, store: Store | None, *, with_data: bool = True
+) -> Prepared:
+    """Check the config and the budget that an experiment is to have; write nothing."""
+    folder = ExperimentFolder(roots.experiments / name)
+    if folder.path.exists() and not folder.path.is_dir():
+        raise UserError(f"{folder.path} is a file: take another --experiment_name, or move the file away.")
     prepared = prepare(merged, budget, roots, user_code=folder.user_code, with_data=with_data)
-    if with_data and not (store and is_finished(request.name, prepared, store)):
+    if store is not None:
+        _refuse_late_first_trials(name, prepared, store)
+    if with_data and not (store and is_finished(name, prepared, store, folder)):
         prepared.rehearse(roots, folder.user_code)
     return prepared
 
 
-def require_known(name: str, store: Store | None, roots: Roots) -> None:
-    """Raise a :class:`UserError` unless the store has an experiment of that name."""
+def outline_request(request: Request, roots: Roots, store: Store | None) -> Prepared:
+    """What a request comes to, as far as it needs neither libraries nor data: enough to see whether it is finished."""
+    merged, budget, folder = _requested(request, roots, store)
+    return outline(merged, budget, user_code=folder.user_code)
+
+
+def _requested(request: Request, roots: Roots, store: Store | None) -> tuple[MergedConfig, Budget, ExperimentFolder]:
+    check_name(request.name)
+    known = store.experiment(request.name) if store is not None else None
+    folder = ExperimentFolder(roots.experiments / request.name)
+    return *requested_config(request, known, roots.config_folder, folder.user_code), folder
+
+
+def _refuse_late_first_trials(name: str, prepared: Prepared, store: Store) -> None:
+    """First trials are given before a search begins: the protocol counts them."""
+    known = store.experiment(name)
+    for trial in store.trials(known.id, "search") if known else ():
+        was_given = (trial.proposal or {}).get("strategy") == GIVEN
+        if was_given != (trial.number < len(prepared.first_trials)) or (
+            was_given and trial.parameters != prepared.first_trials[trial.number]
+        ):
+            raise UserError(
+                f"the search of {name} has begun with other first trials ({trial.number} is another one); they cannot "
+                "change any more. Start a new experiment, or leave first_trials as it was."
+            )
+
+
+def require_known(name: str, store: Store | None, roots: Roots, flags: str) -> None:
+    """Raise a :class:`UserError` unless the store has an experiment of that name; ``flags`` need one."""
     known = [row.name for row in store.experiments()] if store is not None else []
     if name not in known:
         raise UserError(
-            f"there is no experiment {name} in {roots.store_url} to evaluate; train it first, without --evaluate and "
-            "--evaluate_ensemble.",
+            f"there is no experiment {name} in {roots.store_url} yet; train it first, without {flags}.",
             near=nearest(name, known),
         )
 
 
-def is_finished(name: str, prepared: Prepared, store: Store) -> bool:
-    """Whether everything that was asked for is in the store: nothing is left to train or evaluate."""
+def is_finished(name: str, prepared: Prepared, store: Store, folder: ExperimentFolder) -> bool:
+    """Whether everything that was asked for is in the store: nothing is left to train, evaluate or write anew.
+
+    An outline (:func:`outline_request`) is enough of ``prepared``.
+    """
     known = store.experiment(name)
-    if known is None or known.budget != prepared.budget.plain():
+    if known is None or known.budget != prepared.budget.plain() or known.config_hash != prepared.merged.hash:
         return False
     trials = store.trials(known.id)
     if len(trials) < prepared.planned_trials or any(trial.state == "running" for trial in trials):
         return False
-    return all(has_evaluations(store, prepared.config, trial, ["test"], MODES) for trial in evaluated_trials(trials))
+    evaluated = (has_evaluations(store, prepared.config, trial, ["test"], MODES) for trial in evaluated_trials(trials))
+    return all(evaluated) and folder.record.is_file() and folder.record.read_text("utf-8") == store.record(name)
 
 
 @contextmanager
@@ -74,6 +116,7 @@ def open_experiment(name: str, prepared: Prepared, roots: Roots, store: Store) -
             folder=str(folder.path),
         )
     with store.lease(known.id, folder.path):
+        remove_leftovers(folder.path)
         experiment = Experiment(known.id, name, store, folder, prepared, roots.places)
         _write_configs(experiment, bool(changed_paths(known.config, prepared.merged.plain())))
         store.update_experiment(
@@ -83,6 +126,7 @@ def open_experiment(name: str, prepared: Prepared, roots: Roots, store: Store) -
             protocol=prepared.protocol,
             fingerprint=prepared.fingerprint,
             budget=prepared.budget.plain(),
+            folder=folder.path,
         )
         yield experiment
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,14 @@ from powerbench.errors import UserError
 from powerbench.plan import Budget, Plan
 from powerbench.protocol import fingerprint, protocol_of
 from powerbench.roots import Roots
+from powerbench.search.given import given_points
 from powerbench.search.space import Space, space_of
 
 if TYPE_CHECKING:
     from powerbench.config.schema import ExperimentConfig
+
+GIVEN = "given"
+"""The strategy that the store names for a trial of ``first_trials``."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,18 @@ class Prepared:
     """A checked config, what it searches, and the data and weights it stands on.
 
     ``merged`` names the user's own files by hash (see :mod:`powerbench.driver.user_code`); ``user_files``
-    are those to copy. ``config`` has the lower bounds in place of searched parameters. ``data`` is ``None``
-    if they were not asked for.
+    are those to copy. ``config`` has the lower bounds in place of searched parameters. ``first_trials`` are those
+    that the user gave. ``data`` is ``None`` if they were not asked for.
     """
 
     merged: MergedConfig
     config: ExperimentConfig
     space: Space
     budget: Budget
-    data: Data | None
-    weights: str
+    first_trials: tuple[dict[str, Any], ...]
     user_files: Mapping[str, Path]
+    data: Data | None = None
+    weights: str = "unknown"
 
     @cached_property
     def protocol(self) -> dict[str, Any]:
@@ -79,7 +84,8 @@ class Prepared:
     @property
     def planned_trials(self) -> int:
         """Trials of every kind."""
-        return self.planned_search_trials + len(self.budget.reproductions) + self.budget.single
+        repeated = self.budget.repeats is not None
+        return self.planned_search_trials + repeated + len(self.budget.reproductions) + self.budget.single
 
     @property
     def plan(self) -> Plan:
@@ -90,7 +96,8 @@ class Prepared:
     @property
     def notes(self) -> list[str]:
         """What the user should know of the config: keys without effect, files taken instead of missing ones."""
-        return [*self.merged.notes, *without_effect(self.merged)]
+        idle = ["first_trials has no effect without a search."] if self.config.first_trials else []
+        return [*self.merged.notes, *without_effect(self.merged), *([] if self.budget.trials else idle)]
 
     def rehearse(self, roots: Roots, user_code: Path) -> None:
         """Build a fold run without training it; raises :class:`UserError` for what would stop the training."""
@@ -112,15 +119,28 @@ def prepare(
 
     Raises a :class:`UserError` for whatever is wrong.
     """
+    outlined = outline(merged, budget, user_code=user_code)
+    runnable = _at_present_places(outlined.config, user_code, outlined.user_files)
+    check(runnable, outlined.merged)
+    if not with_data:
+        return outlined
+    return replace(outlined, data=_open_data(runnable, roots), weights=_weights(runnable, roots))
+
+
+def outline(merged: MergedConfig, budget: Budget, *, user_code: Path | None = None) -> Prepared:
+    """What follows from a merged config and a budget alone; no library is imported, no data or weights opened."""
     adopted, files = adopt(merged.categories, user_code)
     merged = merged.with_categories(adopted)
     space = space_of(search_keys(merged))
     config = typed(fill(merged, space.from_unit([0.0] * len(space.parameters))), merged)
-    runnable = _at_present_places(config, user_code, files)
-    check(runnable, merged)
     _check_budget(config, budget, space)
-    data = _open_data(runnable, roots) if with_data else None
-    return Prepared(merged, config, space, budget, data, _weights(runnable, roots, with_data), files)
+    given = given_points(space, config.first_trials, where=merged.where("first_trials")) if budget.trials else ()
+    if len(given) > budget.trials:
+        raise UserError(
+            f"there are {len(given)} first trials, but the search has {budget.trials} trials, which include them.",
+            where=merged.where("first_trials"),
+        )
+    return Prepared(merged, config, space, budget, given, files)
 
 
 def _at_present_places(config: ExperimentConfig, user_code: Path | None, files: Mapping[str, Path]) -> ExperimentConfig:
@@ -139,6 +159,8 @@ def _check_budget(config: ExperimentConfig, budget: Budget, space: Space) -> Non
         raise UserError(f"the config searches {names}: say how long with --bayes_opt_iters N, or give fixed values.")
     if budget.trials and config.search_strategy == "grid":
         space.grid_size  # noqa: B018 (raises unless the space is a grid)
+        if config.first_trials:
+            raise UserError("a grid is tried from its first point to its last: leave out first_trials.")
 
 
 def _open_data(config: ExperimentConfig, roots: Roots) -> Data:
@@ -149,9 +171,7 @@ def _open_data(config: ExperimentConfig, roots: Roots) -> Data:
     return Data(dataset.checksum, tuple(fold.name for fold in folds), tuple(fold.checksum() for fold in folds))
 
 
-def _weights(config: ExperimentConfig, roots: Roots, with_data: bool) -> str:
-    if not with_data:
-        return "unknown"
+def _weights(config: ExperimentConfig, roots: Roots) -> str:
     from powerbench.models.building import weights_identity
 
     return weights_identity(config, roots.places)

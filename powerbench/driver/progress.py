@@ -1,21 +1,31 @@
-"""How far an experiment is: a bar on a terminal, plain lines otherwise."""
+"""How far an experiment is: a bar on a terminal, plain lines otherwise, and every step in the experiment's log."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
-from powerbench.console import duration, say
+from powerbench.console import complain, duration, say
+from powerbench.driver.log import ExperimentLog
 from powerbench.jobs import Failure, TrainResult
 from powerbench.store.rows import TrialRow, best_trial
 
 
 class Progress:
-    """Counts fold runs and trials and says what came of them, with an estimate of what remains."""
+    """Counts fold runs and trials, says and logs what came of them, with an estimate of what remains."""
 
-    def __init__(self, name: str, fold_runs: int, done: int, folds: int, clock: Callable[[], float] = time.monotonic):
-        self.name, self.total, self.done, self.folds = name, fold_runs, done, folds
+    def __init__(
+        self,
+        name: str,
+        fold_runs: int,
+        done: int,
+        folds: int,
+        log: ExperimentLog,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name, self.total, self.done, self.folds, self.log = name, fold_runs, done, folds, log
         self._clock, self._started, self._done_at_start = clock, clock(), done
         self._best: TrialRow | None = None
         self._bar = None
@@ -29,9 +39,32 @@ class Progress:
         for trial in trials:
             self._keep_best(trial)
 
-    def fold_run_done(self, trial: TrialRow, fold_name: str, result: TrainResult) -> None:
+    def proposed(self, trial: TrialRow) -> None:
+        """The search chose a setting to try next."""
+        self.log.write("proposal", trial=trial.label, parameters=trial.parameters, proposal=trial.proposal)
+
+    def reported(self, trial: TrialRow, fold: int | None, text: str) -> None:
+        """A running job says how far it is, or warns (workers write the level first)."""
+        level = text.partition(": ")[0]
+        if level in ("warning", "error"):
+            self._warn(text)
+        elif self._bar is not None:
+            self._bar.set_postfix_str(f"{trial.label}{'' if fold is None else f', fold {fold}'}: {text}")
+        level = level if level in ("warning", "error") else "info"
+        self.log.write("report", level=level, trial=trial.label, fold=fold, text=text)
+
+    def environment_changed(self, changes: list[str]) -> None:
+        """The runs that follow are computed with something else than those recorded."""
+        self._warn(
+            f"{self.name}: this is not the environment of its earlier runs ({'; '.join(changes)}); numbers may differ "
+            "for that alone."
+        )
+        self.log.write("environment", level="warning", changes=changes)
+
+    def fold_run_done(self, trial: TrialRow, fold: int, fold_name: str, result: TrainResult) -> None:
         """A fold run has a result."""
         self.done += 1
+        self.log.write("fold_run", trial=trial.label, fold=fold, **_outcome(result))
         if self._bar is not None:
             self._bar.update()
             self._bar.set_postfix_str(f"{trial.kind} {trial.number}, {fold_name}: {result.best_value:.4f}")
@@ -40,6 +73,7 @@ class Progress:
 
     def trial_done(self, trial: TrialRow) -> None:
         """All folds of a trial have a result."""
+        self.log.write("trial", trial=trial.label, state=trial.state, mean=trial.mean, sem=trial.sem)
         if trial.state == "failed":
             self._line(f"{_label(trial)} failed: {trial.error_kind}{self._remaining()}")
             return
@@ -50,11 +84,20 @@ class Progress:
 
     def evaluated(self, trial: TrialRow, seconds: float) -> None:
         """A trial was evaluated."""
+        self.log.write("evaluation", trial=trial.label, state="done", seconds=seconds)
         self._line(f"{_label(trial)}: evaluated in {duration(seconds)}")
 
     def evaluation_failed(self, trial: TrialRow, failure: Failure) -> None:
         """An evaluation gave no result."""
+        self.log.write("evaluation", level="error", trial=trial.label, state="failed", **_error(failure))
         self._line(f"{_label(trial)}: evaluation failed: {failure.kind}: {failure.message}")
+
+    def overtaken(self, count: int) -> None:
+        """Reproductions of a setting that is no longer the best make room."""
+        self.log.write("overtaken", reproductions=count)
+        self.done -= count * self.folds
+        self._done_at_start -= count * self.folds
+        self._line(f"a better setting was found: {count} reproductions are trained anew (the old ones stay on record)")
 
     def close(self) -> None:
         """Leave the terminal tidy."""
@@ -75,8 +118,25 @@ class Progress:
         else:
             say(f"{self.name}: {text}")
 
+    def _warn(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            complain(text)
+
     def _keep_best(self, trial: TrialRow) -> None:
         self._best = best_trial([trial, *([self._best] if self._best else [])])
+
+
+def _outcome(result: TrainResult) -> dict[str, Any]:
+    if result.failure is not None:
+        return {"level": "error", "state": "failed", "seconds": result.seconds, **_error(result.failure)}
+    best = {"best_epoch": result.best_epoch, "best_value": result.best_value}
+    return {"state": "done", "seconds": result.seconds, "epochs": result.epochs, **best}
+
+
+def _error(failure: Failure) -> dict[str, str]:
+    return {"kind": failure.kind, "message": failure.message}
 
 
 def _label(trial: TrialRow) -> str:

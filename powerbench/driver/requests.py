@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from powerbench.config.merged import MergedConfig, load_config
+from powerbench.driver.user_code import adopt
 from powerbench.errors import UserError
 from powerbench.plan import Budget
 from powerbench.store.rows import ExperimentRow
@@ -41,7 +42,8 @@ FREE_PATHS = frozenset(
 class Request:
     """One experiment as a command (or a suite) asks for it.
 
-    ``config_names`` and ``overrides`` are what was given, empty if nothing was.
+    ``config_names`` and ``overrides`` are what was given, empty if nothing was. ``layers`` are overrides from
+    files, each with its file, applied before ``overrides``: a request that has any (a suite's) gives the whole config.
     ``merge`` allows a resumed experiment's config to change.
     """
 
@@ -50,21 +52,24 @@ class Request:
     config_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     merge: bool = False
+    layers: Sequence[tuple[str, Mapping[str, Any]]] = ()
 
 
 def requested_config(
-    request: Request, known: ExperimentRow | None, config_folder: Path | None
+    request: Request, known: ExperimentRow | None, config_folder: Path | None, user_code: Path | None = None
 ) -> tuple[MergedConfig, Budget]:
     """The config and the budget to run with.
 
     A new experiment takes its files and overrides. A known one keeps its stored config: if the request
     would change a key that can change a result, a :class:`UserError` lists the keys, unless ``merge`` is set.
+    ``user_code`` is the experiment's folder of copied files, whose content counts as config.
     """
     if known is None:
-        return load_config(request.config_names, request.overrides, folder=config_folder), request.budget
+        return _fresh(request, config_folder), request.budget
     stored = MergedConfig.from_plain(known.config)
     asked = _asked(request, stored, config_folder)
-    changed = [path for path in changed_paths(stored.categories, asked.categories) if not _free(path)]
+    named_by_hash, _ = adopt(asked.categories, user_code)
+    changed = result_changes(stored.categories, named_by_hash)
     if changed and not request.merge:
         raise UserError(
             f"{known.name} exists with other settings; the command changes {', '.join(changed)}. Give the same "
@@ -72,6 +77,13 @@ def requested_config(
             "--merge_argparse_when_resuming to continue it with the changed ones."
         )
     return asked, Budget.from_plain(known.budget).at_least(request.budget)
+
+
+def _fresh(request: Request, config_folder: Path | None) -> MergedConfig:
+    merged = load_config(request.config_names, {}, folder=config_folder)
+    for file, overrides in request.layers:
+        merged = merged.with_overrides(overrides, file)
+    return merged.with_overrides(request.overrides)
 
 
 def changed_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -82,12 +94,17 @@ def changed_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return paths
 
 
+def result_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Those of :func:`changed_paths` at which a change can change a result."""
+    return [path for path in changed_paths(old, new) if not _free(path)]
+
+
 def _asked(request: Request, stored: MergedConfig, config_folder: Path | None) -> MergedConfig:
     """The stored config, with the named categories loaded anew and the overrides applied."""
-    if not request.config_names:
+    if not request.config_names and not request.layers:
         return stored.with_overrides(request.overrides)
-    fresh = load_config(request.config_names, request.overrides, folder=config_folder)
-    if not request.merge:
+    fresh = _fresh(request, config_folder)
+    if not request.merge or request.layers:
         return fresh
     kept = stored.with_overrides(request.overrides)
     named = {category: fresh.categories[category] for category in request.config_names}

@@ -7,16 +7,20 @@ so that what is stored does not depend on the order in which results arrive.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from powerbench.driver.experiment import Experiment
 from powerbench.driver.progress import Progress
+from powerbench.driver.provenance import Provenance
 from powerbench.driver.work import Work
-from powerbench.jobs import EvaluateJob, EvaluateResult, TrainResult
+from powerbench.jobs import EvaluateJob, EvaluateResult, Job, TrainResult
 from powerbench.store.rows import TrialRow
+
+AnyResult = TypeVar("AnyResult", TrainResult, EvaluateResult)
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,13 @@ class Runs:
         self.experiment = experiment
         self.work = work
         self.progress = progress
+        self._provenance = Provenance(experiment)
+        self._idle = True
         self._missing: dict[int, set[int]] = {}
         self._trials: dict[int, TrialRow] = {}
         self._evaluating: dict[int, TrialRow] = {}
         self.evaluation_failures = 0
+        work.on_report = self._reported
 
     @property
     def busy(self) -> bool:
@@ -56,7 +63,7 @@ class Runs:
         for fold in sorted(missing):
             job = self.experiment.train_job(trial, fold, config)
             self.experiment.store.add_run(trial.id, fold, job.seed, job.folder)
-            self.work.submit(_Key(trial.id, fold), job)
+            self._submit(_Key(trial.id, fold), job)
 
     def evaluate(self, trial: TrialRow, splits: Iterable[str], modes: Iterable[str]) -> None:
         """Launch the evaluation of a trained trial."""
@@ -65,7 +72,31 @@ class Runs:
         job = EvaluateJob(
             experiment.config_of(trial), experiment.models(trial), tuple(splits), tuple(modes), experiment.places
         )
-        self.work.submit(_Key(trial.id), job)
+        self._submit(_Key(trial.id), job)
+
+    def _submit(self, key: _Key, job: Job) -> None:
+        """Queue a job; before the first one, say if it will not be computed as the recorded runs were."""
+        if self._idle:
+            self._idle = False
+            self._compare(self._provenance.here())
+        self.work.submit(key, job)
+
+    def _compare(self, environment: Mapping[str, Any]) -> None:
+        if changes := self._provenance.changes(environment):
+            self.progress.environment_changed(changes)
+
+    def _reported(self, key: Hashable, text: str) -> None:
+        assert isinstance(key, _Key)
+        trial = self._trials.get(key.trial_id) or self._evaluating.get(key.trial_id)
+        if trial is not None:
+            self.progress.reported(trial, key.fold, text)
+
+    def _complete(self, result: AnyResult) -> AnyResult:
+        """A result with all that is known of its environment."""
+        environment = self._provenance.complete(result.environment)
+        self._compare(environment)
+        self._provenance.remember(environment)
+        return replace(result, environment=environment)
 
     def wait(self) -> TrialRow | None:
         """Record the next result; the trial that it completed (trained or evaluated), if it did."""
@@ -86,8 +117,8 @@ class Runs:
 
     def _record_run(self, trial_id: int, fold: int, result: TrainResult) -> TrialRow | None:
         trial = self._trials[trial_id]
-        self.experiment.store.finish_run(trial_id, fold, result)
-        self.progress.fold_run_done(trial, self.experiment.fold_names[fold], result)
+        self.experiment.store.finish_run(trial_id, fold, self._complete(result))
+        self.progress.fold_run_done(trial, fold, self.experiment.fold_names[fold], result)
         self._missing[trial_id].discard(fold)
         if self._missing[trial_id]:
             return None
@@ -114,6 +145,6 @@ class Runs:
             self.evaluation_failures += 1
             self.progress.evaluation_failed(trial, result.failure)
         else:
-            self.experiment.store.record_evaluation(trial.id, result)
+            self.experiment.store.record_evaluation(trial.id, self._complete(result))
             self.progress.evaluated(trial, result.seconds)
         return trial

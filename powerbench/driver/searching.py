@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 
+from powerbench.driver.preparing import GIVEN, Prepared
 from powerbench.driver.runs import Runs
 from powerbench.errors import PowerbenchError
 from powerbench.search.proposing import Outcome, propose, visible
-from powerbench.store.rows import TrialRow, best_trial
+from powerbench.store.rows import TrialKind, TrialRow, best_trial
 
 
 def search(runs: Runs) -> None:
@@ -43,6 +44,7 @@ def reproduce(runs: Runs) -> None:
     """Train every budgeted reproduction of the chosen setting that is not trained yet."""
     experiment, prepared = runs.experiment, runs.experiment.prepared
     parameters = chosen_parameters(runs)
+    drop_overtaken(runs, parameters)
     known = {trial.number: trial for trial in experiment.trials("reproduction")}
     for number in prepared.budget.reproductions:
         trial = known.get(number) or experiment.store.add_trial(experiment.id, "reproduction", number, parameters)
@@ -53,9 +55,16 @@ def reproduce(runs: Runs) -> None:
 
 def train_single(runs: Runs) -> None:
     """Train the config's own setting once."""
-    experiment = runs.experiment
-    known = experiment.trials("single")
-    trial = known[0] if known else experiment.store.add_trial(experiment.id, "single", 0, {})
+    _train_once(runs, "single", 0)
+
+
+def repeat(runs: Runs, number: int) -> None:
+    """Train the config's own setting once, with the seeds of the search trial of that number."""
+    _train_once(runs, "search", number)
+
+
+def _train_once(runs: Runs, kind: TrialKind, number: int) -> None:
+    trial = runs.experiment.store.add_trial(runs.experiment.id, kind, number, {})
     if trial.state == "running":
         runs.train(trial)
     runs.drain()
@@ -74,6 +83,25 @@ def chosen_parameters(runs: Runs) -> dict[str, object]:
     return dict(best.parameters)
 
 
+def drop_overtaken(runs: Runs, parameters: dict[str, object]) -> None:
+    """Make room for reproductions of ``parameters`` where those of an earlier best setting stand.
+
+    A search that is continued may find a better setting. What the earlier reproductions gave stays in a
+    ``record_overtaken_<n>.json`` beside the experiment's record.
+    """
+    experiment = runs.experiment
+    overtaken = [trial for trial in experiment.trials("reproduction") if trial.parameters != parameters]
+    if not overtaken:
+        return
+    experiment.store.write_record(experiment.name, experiment.folder.path)
+    number = len(list(experiment.folder.path.glob("record_overtaken_*.json")))
+    experiment.folder.record.replace(experiment.folder.path / f"record_overtaken_{number}.json")
+    for trial in overtaken:
+        experiment.store.delete_trial(trial.id)
+        experiment.folder.drop_weights(trial.kind, trial.number)
+    runs.progress.overtaken(len(overtaken))
+
+
 def keep_only_best(runs: Runs) -> None:
     """Delete the weights of finished search trials that were beaten, unless the config keeps all."""
     experiment = runs.experiment
@@ -89,7 +117,22 @@ def keep_only_best(runs: Runs) -> None:
 def _propose(runs: Runs, trials: list[TrialRow]) -> TrialRow:
     experiment, prepared = runs.experiment, runs.experiment.prepared
     config, index = prepared.config, len(trials)
-    parameters = propose(
+    given = index < len(prepared.first_trials)
+    parameters = prepared.first_trials[index] if given else _next_point(prepared, trials)
+    proposal = {
+        "strategy": GIVEN if given else config.search_strategy,
+        "space": prepared.space.version,
+        "parallel_trials": config.parallel_trials,
+    }
+    plain = json.loads(json.dumps(parameters))
+    trial = experiment.store.add_trial(experiment.id, "search", index, plain, proposal)
+    runs.progress.proposed(trial)
+    return trial
+
+
+def _next_point(prepared: Prepared, trials: list[TrialRow]) -> dict[str, object]:
+    config, index = prepared.config, len(trials)
+    return propose(
         prepared.space,
         strategy=config.search_strategy,
         seed=config.seed,
@@ -98,12 +141,6 @@ def _propose(runs: Runs, trials: list[TrialRow]) -> TrialRow:
         outcomes=visible([_outcome(trial) for trial in trials], index=index, parallel=config.parallel_trials),
         primary=config.hook_container.primary_metric,
     )
-    proposal = {
-        "strategy": config.search_strategy,
-        "space": prepared.space.version,
-        "parallel_trials": config.parallel_trials,
-    }
-    return experiment.store.add_trial(experiment.id, "search", index, json.loads(json.dumps(parameters)), proposal)
 
 
 def _outcome(trial: TrialRow) -> Outcome | None:

@@ -13,6 +13,8 @@ from powerbench.errors import Stopped, UserError
 from powerbench.execution import Executor
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+GRACE_SECONDS = 5.0
+"""How long running jobs may take to come to rest. One that is importing or computing features looks up too late."""
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -30,7 +32,10 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(executor: Executor, after_seconds: float | None = None) -> Iterator[Stop]:
-    """Turn SIGINT, SIGTERM, SIGUSR1 and the passing of time into a clean stop; a second signal ends at once."""
+    """Turn SIGINT, SIGTERM, SIGUSR1 and the passing of time into a clean stop.
+
+    A second signal, or jobs that run on for GRACE_SECONDS, end it at once by a KeyboardInterrupt.
+    """
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -39,6 +44,7 @@ def stop_on_signals(executor: Executor, after_seconds: float | None = None) -> I
         stop.reason = "its time is over" if number == signal.SIGALRM else signal.Signals(number).name
         complain("stopping: running fold runs end at their next step; once more to end at once.")
         executor.stop()
+        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
 
     before = {number: signal.signal(number, handle) for number in (*SIGNALS, signal.SIGALRM)}
     if after_seconds is not None:

@@ -31,7 +31,8 @@ def adopt(config: Any, folder: Path | None) -> tuple[Any, dict[str, Path]]:
         path = Path(path_text).expanduser().resolve()
         if not path.is_file():
             raise UserError(f"there is no file {path}, which the config names as {path_text}.")
-        name = f"{path.stem}_{sha256_of(path)[:12]}.py"
+        digest = sha256_of(path)[:12]
+        name = path.name if path.stem.endswith(f"_{digest}") else f"{path.stem}_{digest}.py"
         files[name] = path
         return name
 

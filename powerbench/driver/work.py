@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from powerbench.driver.stopping import Stop, stop_on_signals
 from powerbench.execution import Executor, open_executor
+from powerbench.execution.executor import OnReport
 from powerbench.jobs import Job, Result
 
 
-@dataclass(frozen=True)
 class Work:
-    """An executor whose results are asked for until a stop takes effect."""
+    """An executor whose results are asked for until a stop takes effect.
 
-    executor: Executor
-    stop: Stop
+    Whoever wants the lines that running jobs report sets ``on_report``.
+    """
+
+    def __init__(self, executor: Executor, stop: Stop) -> None:
+        self.executor, self.stop = executor, stop
+        self.on_report: OnReport = lambda key, text: None
 
     def submit(self, key: Hashable, job: Job) -> None:
         """Queue a job."""
@@ -33,5 +36,13 @@ class Work:
 @contextmanager
 def open_work(workers: int, devices: Sequence[str], stop_after: float | None) -> Iterator[Work]:
     """Start the executor and watch for stop requests until the block ends."""
-    with open_executor(workers=workers, devices=devices) as executor, stop_on_signals(executor, stop_after) as stop:
-        yield Work(executor, stop)
+
+    def pass_on(key: Hashable, text: str) -> None:
+        work.on_report(key, text)
+
+    with (
+        open_executor(workers=workers, devices=devices, on_report=pass_on) as executor,
+        stop_on_signals(executor, stop_after) as stop,
+    ):
+        work = Work(executor, stop)
+        yield work

@@ -27,10 +27,7 @@ def load_best(run: FoldRun, folder: Path) -> None:
                 f"again: powerbench --reproduce_results {folder.absolute().parent.parent} --experiment_name <new name> "
                 "--same_seed --keep_weights all"
             )
-        try:
-            state = read_state(path)
-        except OSError as error:  # what torch makes of a file that was cut
-            raise UserError(f"the weights file {path} is damaged ({error}).") from error
+        state = read_state(path)
         try:
             run.module(name).load_state_dict(state)
         except RuntimeError as error:

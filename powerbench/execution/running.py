@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from powerbench.errors import PowerbenchError, Stopped, UserError
+from powerbench.errors import PowerbenchError, Stopped, UserError, file_system_error
 from powerbench.jobs import (
     EvaluateResult,
     Failure,
@@ -37,7 +37,8 @@ class Runner(Protocol):
 
 
 def run_job(job: Job, *, report: Callable[[str], None], should_stop: Callable[[], bool]) -> Result:
-    """Train or evaluate, as the job says."""
+    """Train or evaluate, as the job says; the first report is that it started."""
+    report("started")
     if isinstance(job, TrainJob):
         from powerbench.training import train_fold
 
@@ -71,7 +72,7 @@ def answer(text: str, runner: Runner, *, report: Callable[[str], None], should_s
     except PowerbenchError as error:
         return json.dumps({"error": str(error)})
     except OSError as error:
-        return json.dumps({"error": f"{type(error).__name__}: {error}"})
+        return json.dumps({"error": str(file_system_error(error))})
     except Exception as error:
         kind: FailureKind = "out_of_memory" if isinstance(error, MemoryError) else "error"
         failure = Failure(kind, f"{type(error).__name__}: {error}\n{traceback.format_exc()}")

@@ -59,9 +59,10 @@ class ChannelHandler(logging.Handler):
         self._channel, self._process = channel, os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record as text."""
+        """Send one record as text; what is worse than information says so first."""
         if os.getpid() == self._process:
-            self._channel.send(report=self.format(record))
+            level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+            self._channel.send(report=level + self.format(record))
         elif logging.lastResort:
             logging.lastResort.handle(record)
 

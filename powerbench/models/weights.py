@@ -6,6 +6,7 @@ import http.client
 import os
 import pickle
 import shutil
+import struct
 import urllib.request
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 
 from powerbench.errors import UserError
 from powerbench.files import sha256_of, write_atomic
+
+_UNREADABLE = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AssertionError, struct.error)
+"""What torch.load raises, besides UnpicklingError, for files that cannot be read or are not what it wrote."""
 
 TIMEOUT = 10.0
 """Seconds to wait for a server that does not answer."""
@@ -89,9 +93,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a file that holds a plain state dict. Raises UserError if it holds anything else."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:
         raise UserError(
-            f"the weights file {path} is damaged or not a plain state dict ({_first_line(error)})."
+            f"the weights file {path} is damaged, or holds more than tensors: such files can run code when they are "
+            "loaded, so it was not. Save a plain state dict (names and tensors)."
+        ) from error
+    except _UNREADABLE as error:
+        raise UserError(
+            f"the weights file {path} cannot be read, is damaged or not a plain state dict ({_first_line(error)})."
         ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"the weights file {path} does not hold a plain state dict (names and tensors).")

@@ -46,6 +46,11 @@ class TrialRow:
     started: str
     finished: str | None
 
+    @property
+    def label(self) -> str:
+        """The trial as commands and logs write it: ``search:3``."""
+        return f"{self.kind}:{self.number}"
+
 
 @dataclass(frozen=True)
 class RunRow:

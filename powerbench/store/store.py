@@ -186,7 +186,7 @@ class Store:
         """The fold runs of a trial by fold."""
         return self._fetch(RunRow, tables.runs, trial_id=trial_id, order="fold")
 
-    # -- what was measured
+    # -- what was measured, and the record of it all
 
     def record_evaluation(self, trial_id: int, result: EvaluateResult) -> None:
         """Record an evaluation of a trial's fold models in place of earlier values under the same keys."""
@@ -223,13 +223,14 @@ class Store:
         with self._database.reading() as connection:
             return fetch(connection, EnvironmentRow, tables.environments.c.id.in_(used))
 
-    # -- the record of an experiment
+    def record(self, name: str) -> str:
+        """Every row of an experiment, as ``record.json`` holds them."""
+        with self._database.reading() as connection:
+            return record_text(connection, name)
 
     def write_record(self, name: str, folder: Path) -> Path:
-        """Write every row of an experiment to ``record.json`` in ``folder``, whole or not at all."""
-        with self._database.reading() as connection:
-            text = record_text(connection, name)
-        write_atomic(folder / RECORD_NAME, text)
+        """Write :meth:`record` to ``record.json`` in ``folder``, whole or not at all."""
+        write_atomic(folder / RECORD_NAME, self.record(name))
         return folder / RECORD_NAME
 
     def import_record(self, record: Record) -> ExperimentRow:

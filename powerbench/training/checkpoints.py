@@ -12,8 +12,8 @@ import io
 import json
 import logging
 import pickle
+import struct
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ from powerbench.jobs import TrainJob, TrainResult, result_from_json, to_json
 
 CHECKPOINT, RESULT = "checkpoint.pth", "result.json"
 
-_TORN = (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError)
+_TORN = (
+    *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    *(pickle.UnpicklingError, struct.error),
+)
 """What torch.load and json raise for files that are cut, mixed up or of another format."""
 
 log = logging.getLogger(__name__)
@@ -41,7 +44,7 @@ def run_key(job: TrainJob, **facts: str) -> str:
 
 def save_checkpoint(folder: Path, key: str, content: Mapping[str, Any]) -> None:
     """Replace the checkpoint."""
-    write_atomic(folder / CHECKPOINT, partial(torch.save, {"key": key, **content}))
+    _save(folder / CHECKPOINT, {"key": key, **content})
 
 
 def load_checkpoint(folder: Path, key: str) -> dict[str, Any] | None:
@@ -66,16 +69,16 @@ def finish(folder: Path, key: str, result: TrainResult, weights: Mapping[str, Ma
     """Write the best weights, then the result; the checkpoint goes last. A result of another setting goes first."""
     (folder / RESULT).unlink(missing_ok=True)
     for module, state in weights.items():
-        write_atomic(best_weights_file(folder, module), partial(torch.save, dict(state)))
+        _save(best_weights_file(folder, module), dict(state))
     write_atomic(folder / RESULT, json.dumps({"key": key, "result": to_json(result)}))
     remove_checkpoint(folder)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing: half a checkpoint may be large, and nobody will finish it."""
-    for name in (CHECKPOINT, RESULT, "*_best.pth"):
-        for path in folder.glob(f".{name}.*.tmp"):
-            path.unlink(missing_ok=True)
+def _save(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what torch makes of ``content``, from memory: torch itself would turn a full disk into a RuntimeError."""
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    write_atomic(path, memory.getvalue())
 
 
 def remove_checkpoint(folder: Path) -> None:

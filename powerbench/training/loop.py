@@ -20,6 +20,7 @@ from powerbench.evaluation.failures import failure_of
 from powerbench.evaluation.model import use_threads
 from powerbench.evaluation.opening import FoldRun, open_data, open_fold_run
 from powerbench.evaluation.stopping import poller
+from powerbench.files import remove_leftovers
 from powerbench.jobs import Failure, TrainJob, TrainResult
 from powerbench.methods.contract import Batch
 from powerbench.seeding import seed_of, seeded
@@ -79,7 +80,7 @@ def _train_or_load(
     poll: Callable[[], None],
 ) -> TrainResult:
     folder, key = Path(job.folder), run_key(job, run)
-    checkpoints.remove_leftovers(folder)
+    remove_leftovers(folder)
     if (done := checkpoints.load_result(folder, key, run.trained_modules)) is not None:
         return done
     optimizers = Optimizers(config, run.trained_parameters(), run.model.device)

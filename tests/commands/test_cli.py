@@ -84,7 +84,7 @@ def test_validate_prints_config_plan_and_where_each_location_was_set(tmp_path, m
 def test_validate_counts_a_suite(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["validate", "suite", "demo"]) == 0
-    assert "in all 312 fold runs" in capsys.readouterr().out
+    assert "in all: 312 fold runs" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_a_signal_stops_the_work_once_nothing_runs_any_more(number):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == before
+
+
+def test_work_that_does_not_come_to_rest_is_ended(monkeypatch):
+    monkeypatch.setattr("powerbench.driver.stopping.GRACE_SECONDS", 0.05)
+    with stop_on_signals(Quiet()), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
 def test_time_that_is_over_stops_the_work():

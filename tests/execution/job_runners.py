@@ -134,6 +134,7 @@ def bug(job, report, should_stop):
 def talk(job, report, should_stop):
     report("epoch 1")
     logging.getLogger("powerbench.training").info("checkpoint written")
+    logging.getLogger("powerbench.training").warning("checkpoint torn")
     logging.getLogger("elsewhere").info("not shown")
     return result(job)
 

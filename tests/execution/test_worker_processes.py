@@ -131,7 +131,7 @@ def test_reports_and_log_lines_come_back():
     with WorkerProcesses(1, runner=RUNNER, on_report=lambda key, text: lines.append((key, text))) as executor:
         executor.submit("a", job("talk"))
         drain(executor)
-    assert lines == [("a", "epoch 1"), ("a", "checkpoint written")]
+    assert lines == [("a", "epoch 1"), ("a", "checkpoint written"), ("a", "warning: checkpoint torn")]
 
 
 def test_threads_follow_the_run_whatever_the_number_of_workers(pool, monkeypatch):

@@ -11,6 +11,7 @@ from synthetic_experiments import PROTOCOL, make_experiment
 from meta_logs.results import results_of
 from meta_logs.suite import comparison_table, groups_of, print_suite, suite_table, write_suite
 from powerbench.errors import UserError
+from powerbench.plan import Budget
 from powerbench.store.record import store_of_record
 from powerbench.store.store import Store
 
@@ -147,11 +148,14 @@ def test_a_suite_half_done_shows_how_far_it_is(store):
     )
     store.add_trial(experiment.id, "search", 0, {"alpha": 1.0})
     said = []
-    print_suite(store, {**names, "b": "demo_b", "c": "demo_c"}, said.append, title="half done")
-    line = next(line for line in said[0].splitlines() if line.startswith("b "))
-    assert line.split() == ["b", "0/8", "0/2", "0", "0"]
-    assert said[-1] == "Not started: c"
-    assert "  b: none searched" in said
+    planned = {"c": Budget(8, (0, 1)), "a": Budget(4, tuple(range(5))), "b": Budget(9, (0, 1))}
+    print_suite(store, {**names, "b": "demo_b", "c": "demo_c"}, said.append, title="half done", planned=planned)
+    lines = [line.split() for line in said[0].splitlines()]
+    assert [line[0] for line in lines[4:7]] == ["c", "a", "b"]
+    assert lines[4] == ["c", "0/8", "0/2", "0", "0"]
+    assert lines[6] == ["b", "0/9", "0/2", "0", "0"]
+    assert "Not started: c." in said[0]
+    assert "  b: none yet" in said
     with pytest.raises(UserError, match="None of nothing"):
         print_suite(store, {"x": "nothing"}, said.append, title="t")
 
@@ -180,3 +184,13 @@ def test_copied_folders_alone_give_the_same_table(three, tmp_path):
     expected = dict(zip(original.columns, original.rows[2], strict=True))
     found = dict(zip(table.columns, table.rows[1], strict=True))
     assert {**found, "Group": "a"} == {**expected, "Group": "a"}
+
+
+def test_intervals_of_different_confidence_do_not_stand_in_one_table(store):
+    names = fill(store, {"a": 0.0, "b": 0.1})
+    for name in names.values():
+        store.refresh_summaries(store.experiment(name).id, confidence=0.9)
+    assert "of the 90% interval" in suite_table(read(store, names), title="t").notes[0]
+    store.refresh_summaries(store.experiment("demo_b").id, confidence=0.95)
+    with pytest.raises(UserError, match=r"0\.9, 0\.95"):
+        suite_table(read(store, names), title="t")

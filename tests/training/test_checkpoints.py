@@ -1,5 +1,6 @@
 import logging
 import pickle
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,21 @@ def test_a_damaged_checkpoint_starts_the_fold_afresh_and_says_so(stopped, damage
     assert without_times(result) == without_times(expected)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_no_damage_whatsoever_goes_unnoticed(tmp_path):
+    checkpoints.save_checkpoint(tmp_path, "key", {"modules": {"w": torch.ones(3)}, "history": [1, 2.0, None]})
+    good = (tmp_path / checkpoints.CHECKPOINT).read_bytes()
+    generator = random.Random(0)
+    damaged = [
+        b"torn",
+        *(generator.randbytes(length) for length in range(1, 200)),
+        *(good[:n] for n in range(0, 900, 9)),
+    ]
+    for content in damaged:
+        (tmp_path / checkpoints.CHECKPOINT).write_bytes(content)
+        assert checkpoints.load_checkpoint(tmp_path, "key") is None
+
+
 def test_a_checkpoint_of_another_setting_is_not_continued(stopped, caplog):
     job, _, _ = stopped
     with caplog.at_level(logging.WARNING):
@@ -89,7 +105,7 @@ def test_code_in_a_checkpoint_is_not_run(stopped, tmp_path):
 def test_half_written_files_of_a_killed_process_are_removed_and_others_stay(stopped):
     job, path, _ = stopped
     mine = path.with_name(".notes.tmp")
-    for file in (mine, path.with_name(".checkpoint.pth.12ab.tmp"), path.with_name(".trunk_best.pth.12ab.tmp")):
+    for file in (mine, path.with_name(".checkpoint.pth.12ab34cd.tmp"), path.with_name(".trunk_best.pth.12ab34cd.tmp")):
         file.write_bytes(b"half")
     train_fold(job)
     assert [file.name for file in path.parent.glob(".*")] == [mine.name]

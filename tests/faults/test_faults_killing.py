@@ -1,0 +1,104 @@
+"""SIGKILL at any moment: the same command again ends with the same store, and trains nothing finished twice."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from powerbench.cli import main
+from tests.faults.running import Scene, differences, outcome, was_killed
+from tests.faults.variants import FAILS, VARIANTS, Variant
+
+pytestmark = pytest.mark.slow
+
+MOMENTS = 20
+START = ("store creation:1", "creating the experiment:1", "taking the lease:1", "configs:1")
+TRAINING = ("proposal, not launched:1", "checkpoint:2", "fold result:1", "finished, not recorded:1", "transaction:3")
+MODEL = ("transaction, later:2", "dropping weights:1", "proposal, not launched:3", "checkpoint:7")
+END = ("evaluation:1", "recording an evaluation:2", "evaluation:3", "summaries:2", "best parameters:1", "record:1")
+PLACES = (*START, *TRAINING, *MODEL, *END, "report:1")
+FEW = {
+    "frozen": ("features:1", "proposal, not launched:1"),
+    "trained": ("checkpoint:2", "evaluation:2"),
+    "frozen_parallel": ("finished, not recorded:2", "transaction:3"),
+    "trained_parallel": ("checkpoint:5", "recording an evaluation:1"),
+}
+by_name = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+
+
+def places_of(variant: Variant) -> tuple[str, ...]:
+    """The places in the order in which a search comes to them. (Features are computed by the first fold run.)"""
+    return (*START, "features:1", *PLACES[len(START) :]) if "freeze_trunk" in variant.config else PLACES
+
+
+def kill_at_places(scene: Scene, words: list[str], places: tuple[str, ...]) -> int:
+    """Start the command once for each place, dying there, and a last time to its end; how many times it was killed."""
+    for place in places:
+        assert was_killed(scene.run(words, fault=place)), f"ended without coming to {place}"
+    assert scene.run(words).status == 0
+    assert scene.hits() == list(places)
+    return len(places)
+
+
+def say(text: str) -> None:
+    """Pytest shows it after the test (``-rP``)."""
+    sys.stdout.write(f"{text}\n")
+
+
+@by_name
+def test_killed_at_a_few_places_it_ends_where_it_would_have(variant, tmp_path):
+    size = {"trials": 3, "reproductions": 1}
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "broken").mkdir()
+    whole, broken = variant.world(tmp_path / "whole"), variant.world(tmp_path / "broken")
+    assert main(variant.words(whole, **size, workers=1)) == 0
+    scene = Scene(broken)
+    words = variant.words(broken, **size)
+    assert was_killed(scene.run(words, kill_after=1.0))
+    kill_at_places(scene, words, FEW[variant.name])
+    assert differences(outcome(broken), outcome(whole)) == []
+    assert scene.finished_twice() == []
+
+
+@pytest.mark.faults
+@by_name
+def test_killed_at_every_place_it_ends_where_it_would_have(variant, tmp_path):
+    scene, words, expected, _ = undisturbed(variant, tmp_path)
+    kills = kill_at_places(scene, words, places_of(variant))
+    different = differences(outcome(scene.world), expected)
+    say(f"{variant.name}: killed at {kills} named places, {len(different)} differences")
+    assert different == []
+    assert scene.finished_twice() == []
+
+
+@pytest.mark.faults
+@by_name
+def test_killed_at_moments_all_over_its_length_it_ends_where_it_would_have(variant, tmp_path):
+    scene, words, expected, seconds = undisturbed(variant, tmp_path)
+    kills, different = 0, []
+    for moment in range(MOMENTS):
+        scene.forget()
+        kills += was_killed(scene.run(words, kill_after=seconds * (moment + 0.5) / MOMENTS))
+        ended = scene.run(words)
+        assert ended.status == 0, ended
+        different += differences(outcome(scene.world), expected)
+        different += [f"trained twice: {folder}" for folder in scene.finished_twice()]
+    say(f"{variant.name}: killed at {kills} of {MOMENTS} moments in {seconds:.0f} s, {len(different)} differences")
+    assert different == []
+    assert kills >= MOMENTS - 4  # a run that was quicker than the first may have ended before the last moments
+
+
+def undisturbed(variant: Variant, folder: Path) -> tuple[Scene, list[str], dict[str, object], float]:
+    """A search that nothing happened to: what it left, and how long it took. The scene is empty again."""
+    world = variant.world(folder)
+    scene = Scene(world)
+    words = variant.words(world, trials=8 if variant.workers > 1 else 7, reproductions=2)
+    ended = scene.run(words)
+    assert ended.status == 0, ended
+    trials = world.rows("trials")
+    assert [row[2] for row in trials if row[4] == "failed"] == [FAILS]
+    expected = outcome(world)
+    scene.forget()
+    return scene, words, expected, ended.seconds

@@ -43,7 +43,7 @@ def reproduced_by(folder: Path) -> Reproduced | None:
     try:
         content = json.loads(path.read_bytes())
         reproduced = Reproduced(content["folder"], tuple(content["changed"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"this is not what powerbench wrote ({error}).", where=str(path)) from error
     if not all(isinstance(text, str) for text in (reproduced.folder, *reproduced.changed)):
         raise UserError("folder and changed are texts.", where=str(path))

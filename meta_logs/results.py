@@ -9,6 +9,7 @@ from typing import Any
 
 from powerbench.errors import UserError, nearest
 from powerbench.jobs import TRAINED
+from powerbench.protocol import CHANGED_MIDWAY
 from powerbench.store.evaluations import sample_of
 from powerbench.store.rows import (
     EnvironmentRow,
@@ -100,6 +101,8 @@ class ExperimentResults:
             marks.append("random trunk weights")
         if self.protocol.get("selection") == PUBLISHED_TEST_MAX:
             marks.append("selected on test (published_test_max)")
+        if changed := self.protocol.get(CHANGED_MIDWAY):
+            marks.append(f"the protocol changed between trials ({', '.join(changed)})")
         overtaken = [
             t for t in self.trials if t.kind == "reproduction" and self.best and t.parameters != self.best.parameters
         ]

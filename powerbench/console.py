@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sys
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def say(text: str = "") -> None:
     """One line (or paragraph) of results or progress."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(harmless(text) + "\n")
     sys.stdout.flush()
 
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(harmless(text) + "\n")
     sys.stderr.flush()
+
+
+def harmless(text: str) -> str:
+    """Text in which nothing commands a terminal: it may hold names and messages from somebody else's folder."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def duration(seconds: float) -> str:

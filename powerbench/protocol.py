@@ -24,6 +24,8 @@ SELECTION = "validation_best"
 PROTOCOL_OPTIMIZERS = ("trunk_optimizer", "embedder_optimizer")
 SEARCH_KEYS = ("trials", "first_trials", "reproductions", "search_strategy", "parallel_trials")
 """Protocol keys that say how much was tried, not under which conditions."""
+CHANGED_MIDWAY = "changed_midway"
+"""Protocol key of an experiment that holds results from before and after a change: the keys that changed."""
 
 
 def protocol_of(
@@ -100,6 +102,16 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any], *, ignoring
     if "split_manager" in differing and "split_checksums" in differing:
         differing.remove("split_checksums")  # a consequence
     return differing
+
+
+def continued(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The protocol of an experiment that has results under ``before`` and goes on under ``now``.
+
+    Keys that changed are named in it for good, so that mixed results never stand beside unmixed ones.
+    """
+    changed = differences(before, now, ignoring=(*SEARCH_KEYS, CHANGED_MIDWAY))
+    keys = sorted({*before.get(CHANGED_MIDWAY, ()), *changed})
+    return {**now, CHANGED_MIDWAY: keys} if keys else dict(now)
 
 
 def refuse_unfair(protocols: Mapping[str, Mapping[str, Any]]) -> None:

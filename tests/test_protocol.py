@@ -1,7 +1,7 @@
 import pytest
 
 from powerbench.errors import UserError
-from powerbench.protocol import differences, fingerprint, refuse_unfair
+from powerbench.protocol import CHANGED_MIDWAY, continued, differences, fingerprint, refuse_unfair
 
 
 def test_equal_protocols_have_equal_fingerprints_whatever_their_order():
@@ -19,6 +19,15 @@ def test_other_split_checksums_are_a_consequence_of_another_split_manager():
     first = {"split_manager": "A", "split_checksums": [1]}
     assert differences(first, {"split_manager": "B", "split_checksums": [2]}) == ["split_manager"]
     assert differences(first, {"split_manager": "A", "split_checksums": [2]}) == ["split_checksums"]
+
+
+def test_a_protocol_that_changed_midway_names_the_keys_for_good():
+    before, after = {"patience": 3, "trials": 2}, {"patience": 9, "trials": 4}
+    assert continued(before, {"patience": 3, "trials": 4}) == {"patience": 3, "trials": 4}
+    mixed = continued(before, after)
+    assert mixed == {**after, CHANGED_MIDWAY: ["patience"]}
+    assert continued(mixed, after) == mixed
+    assert differences(mixed, after) == [CHANGED_MIDWAY]
 
 
 def test_an_unfair_table_is_refused_by_naming_methods_and_keys():

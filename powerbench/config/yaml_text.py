@@ -17,10 +17,17 @@ _FLOAT = r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*(?=[eE]))(?:
 _SPECIAL_FLOAT = r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 _LOST_COLON = re.compile(r"([\w.]+~[A-Z_]+~\d*)\s*[{\[]")
 _BREADTH_OF_A_LINE = 10_000
+_MOST_VALUES = 1_000_000
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loading with our numbers and without duplicate keys."""
+    """Safe loading with our numbers, without duplicate keys, and without aliases that grow beyond measure."""
+
+    def get_single_data(self) -> Any:
+        node = self.get_single_node()
+        if node is not None:
+            _refuse_growth(node, {})
+        return self.construct_document(node) if node is not None else None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -34,6 +41,19 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def _refuse_growth(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values a node stands for once its aliases are copied out; ``sizes`` are of nodes seen (0: within)."""
+    if id(node) not in sizes:
+        sizes[id(node)] = 0
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = [child for part in parts for child in (part if isinstance(part, tuple) else (part,))]
+        sizes[id(node)] = 1 + sum(_refuse_growth(child, sizes) for child in children)
+    if not 0 < sizes[id(node)] <= _MOST_VALUES:
+        what = "a value contains itself" if sizes[id(node)] == 0 else f"more than {_MOST_VALUES:,} values"
+        raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+    return sizes[id(node)]
 
 
 class _Dumper(yaml.SafeDumper):
@@ -69,6 +89,8 @@ def parse_yaml(text: str, where: str) -> Any:
         value = yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(_explain(text, error), where=_place(where, error)) from error
+    except RecursionError as error:
+        raise UserError("values are nested too deeply.", where=where) from error
     _refuse_lost_spaces(value, where)
     return value
 

@@ -106,7 +106,7 @@ def _open_after_whole_line(path: Path) -> FileIO:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) and "event" in content else None
 

@@ -17,6 +17,7 @@ from powerbench.errors import UserError, nearest
 from powerbench.files import remove_leftovers
 from powerbench.jobs import MODES
 from powerbench.plan import Budget
+from powerbench.protocol import continued, fingerprint
 from powerbench.roots import Roots
 
 if TYPE_CHECKING:
@@ -119,12 +120,14 @@ def open_experiment(name: str, prepared: Prepared, roots: Roots, store: Store) -
         remove_leftovers(folder.path)
         experiment = Experiment(known.id, name, store, folder, prepared, roots.places)
         _write_configs(experiment, bool(changed_paths(known.config, prepared.merged.plain())))
+        begun = any(run.state != "running" for trial in experiment.trials() for run in store.runs(trial.id))
+        protocol = continued(known.protocol, prepared.protocol) if begun else prepared.protocol
         store.update_experiment(
             name,
             config=prepared.merged.plain(),
             config_hash=prepared.merged.hash,
-            protocol=prepared.protocol,
-            fingerprint=prepared.fingerprint,
+            protocol=protocol,
+            fingerprint=fingerprint(protocol),
             budget=prepared.budget.plain(),
             folder=folder.path,
         )

@@ -248,6 +248,15 @@ def test_bounds_can_be_widened_on_resume(world):
     assert len(list((world.root / "t" / "configs").glob("before_change_0/*.yaml"))) > 0
 
 
+def test_results_from_before_and_after_a_change_of_the_protocol_are_marked(world, capsys):
+    assert world.run("t", trials=1) == 0
+    assert world.run("t", "--save_interval", "1", "--merge_argparse_when_resuming", trials=2) == 0
+    assert "the protocol changed between trials (save_interval)" in capsys.readouterr().out
+    assert world.run("t", "--save_interval", "1", trials=2) == 0
+    with Store.open(world.root / "results.sqlite") as store:
+        assert store.experiment("t").protocol["changed_midway"] == ["save_interval"]
+
+
 @pytest.mark.parametrize("strategy", ["sobol", "random"])
 def test_other_strategies(world, strategy):
     assert world.run("t", "--search_strategy", strategy, trials=2) == 0

@@ -63,6 +63,8 @@ def listen(event, arguments):
             visit(WRITES.get(target.name, "features"), lambda: os.truncate(source, source.stat().st_size // 2))
         if target.name == "result.json" and LOG:
             note(f"finished {target.parent}")
+    elif event in ("socket.connect", "socket.getaddrinfo") and LOG:
+        note(f"network {arguments}")
     elif event == "os.remove" and Path(arguments[0]).name == "checkpoint.pth":
         visit("finished, not recorded")
     elif event == "os.rmdir" and Path(arguments[0]).name.startswith("search_"):

@@ -20,7 +20,7 @@ test-fast: $(VENV)/.installed
 
 # Searches killed at many moments; takes long.
 test-faults: $(VENV)/.installed
-	$(BIN)/python -m pytest -m faults -rP tests/faults
+	$(BIN)/python -m pytest -n $(WORKERS) -m faults -rP tests/faults
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -1,8 +1,6 @@
 """The command line: ``python run.py --help``. The same as the installed script ``powerbench``."""
 
-import sys
-
-from powerbench.cli import main
+from powerbench.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -62,5 +62,5 @@ setup(
             "types-tqdm",
         ],
     },
-    entry_points={"console_scripts": ["powerbench=powerbench.cli:main"]},
+    entry_points={"console_scripts": ["powerbench=powerbench.cli:program"]},
 )

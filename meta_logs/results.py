@@ -102,7 +102,7 @@ class ExperimentResults:
         if self.protocol.get("selection") == PUBLISHED_TEST_MAX:
             marks.append("selected on test (published_test_max)")
         if changed := self.protocol.get(CHANGED_MIDWAY):
-            marks.append(f"the protocol changed between trials ({', '.join(changed)})")
+            marks.append(f"settings changed between trials ({', '.join(changed)})")
         overtaken = [
             t for t in self.trials if t.kind == "reproduction" and self.best and t.parameters != self.best.parameters
         ]

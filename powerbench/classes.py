@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from powerbench.arguments import Signature, mistake, signature_of
 from powerbench.class_folders import OWN_FOLDERS, own_class, own_names
-from powerbench.errors import PowerbenchError, UserError, nearest
+from powerbench.errors import PowerbenchError, SettingRefused, UserError, nearest
 from powerbench.libraries import LIBRARIES
 
 NESTED = {
@@ -30,6 +30,9 @@ NESTED = {
     "helper_split_manager": "split_manager",
 }
 """Arguments that are themselves classes, written ``{Name: {argument: value}}``, and their kind."""
+
+MAY_LACK_FILES = ("dataset", "trunk")
+"""Kinds whose classes also raise UserError for missing data or weights, whatever their arguments."""
 
 USER_MAY_GIVE = {"num_classes", "embedding_size"}
 """Injected arguments that a config may set itself (``num_classes: null`` shares what else is kept per class)."""
@@ -113,7 +116,8 @@ def check_arguments(
         if key in NESTED and value is not None:
             nested_name, nested_args = parse_spec(value, where=at((key,)))
             below = _below(at, (key, nested_name))
-            check_arguments(NESTED[key], nested_name, nested_args, where=below, injected=inside)
+            filled_in = ("tensor",) if NESTED[key] == "weight_init_func" else inside
+            check_arguments(NESTED[key], nested_name, nested_args, where=below, injected=filled_in)
         elif key in signature.parameters and (expected := mistake(signature.parameters[key], value)):
             raise UserError(f"{name} takes {expected} as {key}, not {_plain(value)!r}.", where=at((key,)))
 
@@ -141,7 +145,7 @@ def build(kind: str, spec: Spec, **injected: Any) -> Any:
     """The object that ``spec`` describes, with its nested classes.
 
     Each keyword of ``injected`` is passed only where the initialiser takes it and the config does not give it.
-    Raises UserError if the class refuses its arguments.
+    Raises SettingRefused if the class refuses its arguments, UserError if it lacks data or weights.
     """
     return _build(kind, spec.name, spec.args, injected)
 
@@ -153,12 +157,15 @@ def _build(kind: str, name: str, args: Mapping[str, Any], injected: Mapping[str,
     filled = {key: value for key, value in injected.items() if key in known and key not in given}
     if kind == "weight_init_func":
         return _torch_init(target, given)
+    refusal = UserError if kind in MAY_LACK_FILES else SettingRefused
     try:
         return target(**given, **filled)
+    except UserError as error:
+        raise refusal(error.what, where=error.where, near=error.near) from error
     except (PowerbenchError, RuntimeError, MemoryError, OSError):
         raise
     except Exception as error:  # libraries refuse arguments with errors of any type
-        raise UserError(f"{name} refuses its arguments {_plain(args)}: {error}") from error
+        raise refusal(f"{name} refuses its arguments {_plain(args)}: {error}") from error
 
 
 def _build_nested(key: str, value: Any, injected: Mapping[str, Any]) -> Any:

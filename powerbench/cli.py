@@ -13,10 +13,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from powerbench.console import complain, say
 from powerbench.errors import PowerbenchError, UserError, file_system_error, nearest
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 STOPPED = "powerbench: stopped; nothing finished is lost, the same command continues."
 COMMANDS = {
     "suite": "run several methods under one protocol and print one table",
@@ -76,6 +78,14 @@ exit status: 0 done, 1 the work failed, 2 the request was wrong, 3 stopped befor
 """
 
 
+def program() -> NoReturn:
+    """Run the command of this process and end it; a signal while Python tidies up changes its status no more."""
+    status = main()
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(status)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -110,7 +120,7 @@ def _leaving_on_signals() -> Iterator[None]:
         os.write(2, f"{STOPPED}\n".encode())
         os._exit(3)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.signal(number, leave) for number in SIGNALS}
     try:
         yield
     finally:

@@ -29,6 +29,10 @@ class UserError(PowerbenchError):
         super().__init__(message)
 
 
+class SettingRefused(UserError):
+    """A class refuses the values it is given: a wrong request, or, for values a search proposed, a failed trial."""
+
+
 class Stopped(PowerbenchError):
     """The work was stopped before its end; the same command continues it (exit status 3)."""
 

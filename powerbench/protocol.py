@@ -104,12 +104,13 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any], *, ignoring
     return differing
 
 
-def continued(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def continued(before: Mapping[str, Any], now: Mapping[str, Any], method_changes: Sequence[str] = ()) -> dict[str, Any]:
     """The protocol of an experiment that has results under ``before`` and goes on under ``now``.
 
-    Keys that changed are named in it for good, so that mixed results never stand beside unmixed ones.
+    Keys that changed are named in it for good, so that mixed results never stand beside unmixed ones; where only
+    the method changed, the paths of its settings are named.
     """
-    changed = differences(before, now, ignoring=(*SEARCH_KEYS, CHANGED_MIDWAY))
+    changed = differences(before, now, ignoring=(*SEARCH_KEYS, CHANGED_MIDWAY)) or method_changes
     keys = sorted({*before.get(CHANGED_MIDWAY, ()), *changed})
     return {**now, CHANGED_MIDWAY: keys} if keys else dict(now)
 

@@ -99,12 +99,15 @@ def _check_models(config: ExperimentConfig, merged: MergedConfig) -> None:
 
 
 def _check_trunk(trunk: ClassSpec, merged: MergedConfig) -> None:
-    """Trunks of ours take known arguments; those of torchvision and timm hand theirs on."""
+    """Trunks of ours take known arguments; those of torchvision and timm show when they are built."""
+    from powerbench.models.library import refuse_arguments
+
     path = ("models", "trunk", trunk.name)
     if trunk.name in own_names("trunk") or user_file(trunk.name) is not None:
         _check_spec("trunk", trunk, path[:-1], merged, ("pytorch_home",))
     else:
-        find_class("trunk", trunk.name, where=merged.where(path))
+        factory = find_class("trunk", trunk.name, where=merged.where(path))
+        refuse_arguments(factory, trunk.name, trunk.args, where=merged.where(path))
 
 
 def _check_losses(config: ExperimentConfig, merged: MergedConfig) -> None:
@@ -157,6 +160,9 @@ def _check_optimizers(config: ExperimentConfig, merged: MergedConfig) -> None:
         own_spec = ClassSpec.model_construct(name=spec.name, args=own)
         _check_spec("optimizer", own_spec, path, merged, ("params",), OPTIMIZER_EXTRAS)
         optimizer = _built("optimizer", own_spec, merged.where(inside), params=_a_parameter())
+        if "closure" in signature_of(optimizer.step).required():
+            what = f"{spec.name} evaluates the loss several times a step, which no method here does; take another one."
+            raise UserError(what, where=merged.where(inside))
         for key in SCHEDULERS:
             if spec.args.get(key) is not None:
                 _check_scheduler(spec.args[key], optimizer, merged, (*inside, key))
@@ -167,9 +173,15 @@ def _check_optimizers(config: ExperimentConfig, merged: MergedConfig) -> None:
 
 
 def _check_scheduler(value: Any, optimizer: Any, merged: MergedConfig, path: tuple[str, ...]) -> None:
+    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
     name, args = parse_spec(value, where=merged.where(path))
     spec = ClassSpec.model_construct(name=name, args=args)
     _check_spec("scheduler", spec, path, merged, ("optimizer",))
+    bases = getattr(find_class("scheduler", name), "__mro__", ())
+    if LRScheduler in bases and (ReduceLROnPlateau in bases) != (path[-1] == "scheduler_by_plateau"):
+        places = ("scheduler_by_plateau",) if ReduceLROnPlateau in bases else SCHEDULERS[:2]
+        raise UserError(f"{name} must stand under {' or '.join(places)}.", where=merged.where((*path, name)))
     _built("scheduler", spec, merged.where((*path, name)), optimizer=optimizer)
 
 

@@ -11,7 +11,7 @@ from powerbench.driver.evaluating import evaluated_trials, has_evaluations
 from powerbench.driver.experiment import Experiment
 from powerbench.driver.folder import ExperimentFolder, check_name
 from powerbench.driver.preparing import GIVEN, Prepared, outline, prepare
-from powerbench.driver.requests import Request, changed_paths, requested_config
+from powerbench.driver.requests import Request, changed_paths, method_changes, requested_config
 from powerbench.driver.user_code import copy_files
 from powerbench.errors import UserError, nearest
 from powerbench.files import remove_leftovers
@@ -43,6 +43,7 @@ def prepare_config(
     prepared = prepare(merged, budget, roots, user_code=folder.user_code, with_data=with_data)
     if store is not None:
         _refuse_late_first_trials(name, prepared, store)
+        _refuse_other_parameters(name, prepared, store)
     if with_data and not (store and is_finished(name, prepared, store, folder)):
         prepared.rehearse(roots, folder.user_code)
     return prepared
@@ -72,6 +73,19 @@ def _refuse_late_first_trials(name: str, prepared: Prepared, store: Store) -> No
             raise UserError(
                 f"the search of {name} has begun with other first trials ({trial.number} is another one); they cannot "
                 "change any more. Start a new experiment, or leave first_trials as it was."
+            )
+
+
+def _refuse_other_parameters(name: str, prepared: Prepared, store: Store) -> None:
+    """Bounds may change during a search, but not what is searched: earlier trials would have no place in it."""
+    known = store.experiment(name)
+    searched = {parameter.path for parameter in prepared.space.parameters}
+    for trial in store.trials(known.id, "search") if known else ():
+        if trial.parameters.keys() != searched:
+            raise UserError(
+                f"the search of {name} has trials over {', '.join(trial.parameters) or 'nothing'}, but now "
+                f"{', '.join(sorted(searched)) or 'nothing'} is to be searched. Only bounds and lists of values can "
+                "change while a search goes on: take another --experiment_name."
             )
 
 
@@ -121,7 +135,8 @@ def open_experiment(name: str, prepared: Prepared, roots: Roots, store: Store) -
         experiment = Experiment(known.id, name, store, folder, prepared, roots.places)
         _write_configs(experiment, bool(changed_paths(known.config, prepared.merged.plain())))
         begun = any(run.state != "running" for trial in experiment.trials() for run in store.runs(trial.id))
-        protocol = continued(known.protocol, prepared.protocol) if begun else prepared.protocol
+        changes = method_changes(known.config, prepared.merged.plain())
+        protocol = continued(known.protocol, prepared.protocol, changes) if begun else prepared.protocol
         store.update_experiment(
             name,
             config=prepared.merged.plain(),

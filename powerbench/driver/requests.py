@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from powerbench.config.keys import parse_key
 from powerbench.config.merged import MergedConfig, load_config
 from powerbench.driver.user_code import adopt
 from powerbench.errors import UserError
@@ -26,6 +27,9 @@ FREE_KEYS = frozenset(
     }
 )
 """Top-level keys a resumed command may change freely: they choose what to show or where to run."""
+
+METHOD_KEYS = frozenset({"trainer", "loss_funcs", "mining_funcs", "sampler", "models", "optimizers", "transforms"})
+"""Top-level keys under which a method's own settings stand (some of the protocol's stand there, too)."""
 
 FREE_PATHS = frozenset(
     {
@@ -97,6 +101,12 @@ def changed_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def result_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Those of :func:`changed_paths` at which a change can change a result."""
     return [path for path in changed_paths(old, new) if not _free(path)]
+
+
+def method_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Those of :func:`result_changes` that may concern the method; changed bounds of a search do not."""
+    paths = [path for path in result_changes(old, new) if path.split("/")[0] in METHOD_KEYS]
+    return [path for path in paths if not parse_key(path.rpartition("/")[2], path).searched]
 
 
 def _asked(request: Request, stored: MergedConfig, config_folder: Path | None) -> MergedConfig:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from powerbench.errors import PowerbenchError
+from powerbench.errors import PowerbenchError, SettingRefused
 from powerbench.evaluation.embedding import NotFinite
 from powerbench.jobs import Failure
 
@@ -19,13 +19,15 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "al
 def failure_of(error: Exception, modules: Iterable[nn.Module]) -> Failure:
     """The failure that ``error`` amounts to; ``modules`` are looked at for weights that are not finite.
 
-    Errors of the request (UserError), stops, and errors of the file system (a full disk, say) are no
-    finding about the trial: they are raised again.
+    Values that a class refuses fail the trial. Other errors of the request (UserError), stops, and errors of
+    the file system (a full disk, say) are no finding about the trial: they are raised again.
     """
     if isinstance(error, NotFinite):
         return Failure(error.kind, str(error))
     if is_out_of_memory(error):
         return Failure("out_of_memory", _first_line(error))
+    if isinstance(error, SettingRefused):
+        return Failure("error", str(error))
     if isinstance(error, PowerbenchError | OSError):
         raise error
     if not all(bool(torch.isfinite(p).all()) for module in modules for p in module.parameters()):

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from powerbench.config.schema import thaw
 from powerbench.errors import UserError
 from powerbench.models.trunk import RANDOM, Trunk
 from powerbench.models.trunk_contract import InputSpec
@@ -46,6 +47,18 @@ def library_weights_file(
         return _timm_file(name, folder, download)
     url = _torchvision_weights(name, args.get("weights")).url
     return find_or_download([url.rpartition("/")[2]], url, folder, trunk=name, download=download)
+
+
+def refuse_arguments(factory: Callable[..., Any], name: str, args: Mapping[str, Any], *, where: str) -> None:
+    """Raise UserError if a trunk of a library refuses its arguments; nothing is downloaded or computed for it."""
+    own = {key: thaw(value) for key, value in args.items() if key not in ("pretrained", "weights")}
+    if own:
+        build = _build_timm if library_of(factory) == "timm" else _build_torchvision
+        try:
+            with torch.device("meta"):
+                build(name, own, None, None)
+        except (TypeError, ValueError, AssertionError, KeyError, RuntimeError) as error:
+            raise UserError(f"{name} refuses its arguments {own}: {error}", where=where) from error
 
 
 def library_trunk(library: str, name: str, args: Mapping[str, Any], pytorch_home: str | None) -> Trunk:

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from tests.driver.world import World
@@ -13,12 +15,25 @@ def _world(tmp_path, monkeypatch):
     return World(tmp_path)
 
 
-@pytest.fixture(name="expected", scope="session")
-def _expected(tmp_path_factory):
-    """What a small search leaves that nothing happened to."""
+@pytest.fixture(name="finished", scope="session")
+def _finished(tmp_path_factory):
+    """A world with a small search that nothing happened to."""
     world = World(tmp_path_factory.mktemp("undisturbed"))
     assert world.run("t", **SIZE) == 0
-    return outcome(world)
+    return world
+
+
+@pytest.fixture(name="expected", scope="session")
+def _expected(finished):
+    """What it left."""
+    return outcome(finished)
+
+
+@pytest.fixture(name="copied")
+def _copied(finished, world):
+    """A world in which that search is finished, to be spoilt."""
+    shutil.copytree(finished.root, world.root)
+    return world
 
 
 @pytest.fixture(name="trained")

@@ -90,6 +90,7 @@ class Scene:
         status = process.wait(timeout=LONGEST)
         seconds = time.monotonic() - started
         assert self.survivors() == []
+        assert self.network() == []
         output, errors = (self.said.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
         return Ended(status, output, errors, seconds)
 
@@ -106,10 +107,14 @@ class Scene:
         """The places at which a driver was killed (two of its workers may come to one before it is dead)."""
         return list(dict.fromkeys(line.removeprefix("hit ") for line in self._lines() if line.startswith("hit ")))
 
-    def finished_twice(self) -> list[str]:
-        """The folders of fold runs that were trained to their end more than once."""
-        counts = Counter(line for line in self._lines() if line.startswith("finished "))
-        return [line.removeprefix("finished ") for line, count in counts.items() if count > 1]
+    def finished_twice(self, here: Sequence[str] = ()) -> list[str]:
+        """The folders of fold runs that were trained to their end more than once; ``here``: those of this process."""
+        lines = [line.removeprefix("finished ") for line in self._lines() if line.startswith("finished ")]
+        return [folder for folder, count in Counter([*lines, *here]).items() if count > 1]
+
+    def network(self) -> list[str]:
+        """What the commands wanted of the network."""
+        return [line for line in self._lines() if line.startswith("network ")]
 
     def forget(self) -> None:
         """Start over."""

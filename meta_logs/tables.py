@@ -73,4 +73,5 @@ def trials_table(results: ExperimentResults) -> Table:
             rows.append((kind, trial.number, trial.state, *shown, *values, error))
     metric = metric_label(results.primary_metric)
     note = f"Mean and SEM over folds of the best validation {metric}; fractions in percent."
-    return Table(f"{results.experiment.name}: trials", columns, tuple(rows), (note,))
+    notes = (note, *(f"Note: {mark}." for mark in results.marks))
+    return Table(f"{results.experiment.name}: trials", columns, tuple(rows), notes)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from powerbench.arguments import Signature, mistake, signature_of
-from powerbench.class_folders import OWN_FOLDERS, own_class, own_names
+from powerbench.class_folders import own_class, own_names
 from powerbench.errors import PowerbenchError, SettingRefused, UserError, nearest
 from powerbench.libraries import LIBRARIES
 
@@ -52,11 +52,6 @@ class Spec(Protocol):
     @property
     def args(self) -> Mapping[str, Any]:
         """Keyword arguments; read-only mappings and tuples are allowed."""
-
-
-def kinds() -> list[str]:
-    """Everything that is found by name."""
-    return sorted({*OWN_FOLDERS, *LIBRARIES})
 
 
 def find_class(kind: str, name: str, *, where: str | None = None) -> Any:

@@ -22,8 +22,14 @@ SELECTION = "validation_best"
 """The epoch and the trial are chosen by the primary metric on the validation split."""
 
 PROTOCOL_OPTIMIZERS = ("trunk_optimizer", "embedder_optimizer")
-SEARCH_KEYS = ("trials", "first_trials", "reproductions", "search_strategy", "parallel_trials")
-"""Protocol keys that say how much was tried, not under which conditions."""
+AMOUNTS = ("trials", "first_trials", "reproductions")
+WAYS_OF_SEARCH = ("search_strategy", "parallel_trials")
+SEARCH_KEYS = (*AMOUNTS, *WAYS_OF_SEARCH)
+"""Protocol keys that say how much was tried and how it was found, not under which conditions."""
+ANY = "any"
+"""A way of search that makes no difference: nothing is searched, or a grid completely."""
+SEARCHED = "searched"
+"""What stands in place of a value that is searched: this key, with the range."""
 CHANGED_MIDWAY = "changed_midway"
 """Protocol key of an experiment that holds results from before and after a change: the keys that changed."""
 
@@ -46,41 +52,47 @@ def protocol_of(
     in place of its value. A complete grid within the trials' budget counts as that budget.
     """
     plain = _with_ranges(config.plain(), searched)
-    trainer = plain["trainer"][config.trainer.name]
     complete_grid = config.search_strategy == "grid" and grid_size is not None and grid_size <= budget.trials
+
+    trainer, tester = f"trainer/{config.trainer.name}", "tester/GlobalEmbeddingSpaceTester"
+    ensemble = "ensemble/ConcatenateEmbeddings"
+
+    def at(path: str) -> Any:
+        return _value_at(plain, path)
+
     protocol: dict[str, Any] = {
         "dataset": _without_places(plain["dataset"]),
         "dataset_checksum": dataset_checksum,
         "split_manager": plain["split_manager"],
         "split_checksums": list(split_checksums),
-        "trunk": plain["models"]["trunk"],
+        "trunk": _without_weights_file(plain["models"]["trunk"]),
         "trunk_weights": weights,
-        "freeze_trunk": config.freeze_trunk,
+        "freeze_trunk": plain["freeze_trunk"],
         "embedder": plain["models"]["embedder"],
-        "batch_size": trainer["batch_size"],
-        "iterations_per_epoch": trainer["iterations_per_epoch"],
-        "freeze_trunk_batchnorm": config.trainer.freeze_trunk_batchnorm,
-        "label_hierarchy_level": [config.trainer.label_hierarchy_level, config.tester.label_hierarchy_level],
+        "batch_size": at(f"{trainer}/batch_size"),
+        "iterations_per_epoch": at(f"{trainer}/iterations_per_epoch"),
+        "freeze_trunk_batchnorm": at(f"{trainer}/freeze_trunk_batchnorm"),
+        "label_hierarchy_level": [at(f"{trainer}/label_hierarchy_level"), at(f"{tester}/label_hierarchy_level")],
         "num_epochs_train": plain["num_epochs_train"],
         "save_interval": plain["save_interval"],
         "patience": plain["patience"],
-        "untrained_is_a_candidate": config.check_untrained_accuracy,
+        "untrained_is_a_candidate": plain["check_untrained_accuracy"],
         "transforms": {part: plain["transforms"][part] for part in ("train", "eval")},
         "transform_order": {part: list(plain["transforms"][part]) for part in ("train", "eval")},
-        "views": config.views,
-        "precision": config.precision,
-        "primary_metric": config.hook_container.primary_metric,
-        "ties": config.ties,
-        "normalize_embeddings": [config.tester.normalize_embeddings, config.ensemble.normalize_embeddings],
-        "use_trunk_output": [config.tester.use_trunk_output, config.ensemble.use_trunk_output],
-        "pca": config.tester.pca,
-        "reference_set": config.tester.reference_set,
+        "views": plain["views"],
+        "precision": plain["precision"],
+        "primary_metric": at("hook_container/HookContainer/primary_metric"),
+        "ties": plain["ties"],
+        "normalize_embeddings": [at(f"{tester}/normalize_embeddings"), at(f"{ensemble}/normalize_embeddings")],
+        "use_trunk_output": [at(f"{tester}/use_trunk_output"), at(f"{ensemble}/use_trunk_output")],
+        "pca": at(f"{tester}/pca"),
+        "reference_set": at(f"{tester}/reference_set"),
         "selection": SELECTION,
         "trials": budget.trials,
         "first_trials": len(config.first_trials) if budget.trials else 0,
         "reproductions": len(budget.reproductions),
-        "search_strategy": "any" if complete_grid or not budget.trials else config.search_strategy,
-        "parallel_trials": "any" if complete_grid or not budget.trials else config.parallel_trials,
+        "search_strategy": ANY if complete_grid or not budget.trials else config.search_strategy,
+        "parallel_trials": ANY if complete_grid or not budget.trials else config.parallel_trials,
     }
     for name in PROTOCOL_OPTIMIZERS:
         protocol[name] = plain["optimizers"].get(name)
@@ -108,9 +120,10 @@ def continued(before: Mapping[str, Any], now: Mapping[str, Any], method_changes:
     """The protocol of an experiment that has results under ``before`` and goes on under ``now``.
 
     Keys that changed are named in it for good, so that mixed results never stand beside unmixed ones; where only
-    the method changed, the paths of its settings are named.
+    the method changed, the paths of its settings are named. A larger budget is no change, another way to search is.
     """
-    changed = differences(before, now, ignoring=(*SEARCH_KEYS, CHANGED_MIDWAY)) or method_changes
+    not_searched = [key for key in WAYS_OF_SEARCH if ANY in (before.get(key), now.get(key))]
+    changed = differences(before, now, ignoring=(*AMOUNTS, *not_searched, CHANGED_MIDWAY)) or method_changes
     keys = sorted({*before.get(CHANGED_MIDWAY, ()), *changed})
     return {**now, CHANGED_MIDWAY: keys} if keys else dict(now)
 
@@ -133,8 +146,18 @@ def _with_ranges(plain: dict[str, Any], searched: Mapping[str, Any]) -> dict[str
         node: Any = plain
         for parent in parents:
             node = node[parent]
-        node[last] = {"searched": bounds}
+        node[last] = {SEARCHED: bounds}
     return plain
+
+
+def _value_at(plain: Mapping[str, Any], path: str) -> Any:
+    """The value at a slash path, or the range of what is searched there or above."""
+    node: Any = plain
+    for key in path.split("/"):
+        if isinstance(node, Mapping) and SEARCHED in node:
+            break
+        node = node[key]
+    return node
 
 
 def _without_places(dataset: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,4 +165,16 @@ def _without_places(dataset: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: {key: value for key, value in args.items() if key not in ("root", "download")}
         for name, args in dataset.items()
+    }
+
+
+def _without_weights_file(trunk: Mapping[str, Any]) -> dict[str, Any]:
+    """A trunk's arguments without the place of its weights file, which is identified by its hash."""
+
+    def known(key: str, value: Any) -> Any:
+        return "a file" if key == "weights" and isinstance(value, str) and value.endswith((".pth", ".pt")) else value
+
+    return {
+        name: {key: known(key, value) for key, value in args.items()} if isinstance(args, Mapping) else args
+        for name, args in trunk.items()
     }

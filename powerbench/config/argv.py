@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,6 @@ class CommandLine:
     flags: dict[str, Any]
     config_names: dict[str, tuple[str, ...]]
     overrides: dict[str, Any]
-
-    def with_overrides(self, overrides: Mapping[str, Any]) -> CommandLine:
-        """The same command line with other overrides."""
-        return replace(self, overrides=dict(overrides))
 
 
 def parse(argv: Sequence[str], flags: Mapping[str, FlagType]) -> CommandLine:

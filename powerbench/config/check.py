@@ -211,6 +211,9 @@ def _check_transforms(config: ExperimentConfig, merged: MergedConfig) -> None:
         for step in steps:
             _check_spec("transform", step, ("transforms", name), merged)
         build_recipe(steps, where=merged.where(("transforms", name)))
+    if config.views is not None and not config.freeze_trunk:
+        what = f"views: {config.views} keeps features of a frozen trunk, but freeze_trunk is False; leave views out."
+        raise UserError(what, where=merged.where("views"))
     if config.freeze_trunk and config.views is None and not is_deterministic(config.transforms.train):
         names = ", ".join(step.name for step in config.transforms.train)
         raise UserError(

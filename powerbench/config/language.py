@@ -231,23 +231,3 @@ def _changed(node: Any, depth: int, path: KeyPath, change: Any) -> Any:
         raw: item if parse_key(raw, "").searched else _changed(item, depth - 1, (*path, _name(raw)), change)
         for raw, item in node.items()
     }
-
-
-def apply_overrides(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """One mapping of overrides that does what ``first`` and then ``second`` would do.
-
-    A key of ``second`` that replaces its value drops every variant of the key in ``first``; mappings given
-    to the same plain key are joined at any depth, those given to the same APPLY at one level.
-    """
-    result = dict(first)
-    for raw, value in second.items():
-        key = parse_key(raw, "")
-        old = result.pop(raw, None)
-        if key.operator not in DEPTH_OPERATORS and not (key.operator is None and isinstance(value, Mapping)):
-            result = {other: item for other, item in result.items() if _name(other) != key.name}
-        elif _mergeable(old, value) and key.operator == "APPLY":
-            value = {**{other: item for other, item in old.items() if find_key(value, _name(other)) is None}, **value}
-        elif _mergeable(old, value) and key.operator is None:
-            value = apply_overrides(old, value)
-        result[raw] = value
-    return result

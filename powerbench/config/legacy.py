@@ -52,6 +52,9 @@ def _inside(flat: dict[str, Any], merged: MergedConfig) -> list[str]:
     if _arguments(tester.get("accuracy_calculator")):
         path = ("tester", "GlobalEmbeddingSpaceTester", "accuracy_calculator")
         notes.append(f"{merged.origin(path)}: {'/'.join(path)} has no effect (evaluation_metrics names the metrics).")
+    if _arguments(flat.get("aggregator")).get("split_to_aggregate", "val") != "val":
+        path = ("aggregator", "MeanAggregator", "split_to_aggregate")
+        notes.append(f"{merged.origin(path)}: {'/'.join(path)} has no effect (splits_to_eval says what is evaluated).")
     if _arguments(flat.get("hook_container")).get("save_models", True) is not True:
         path = ("hook_container", "HookContainer", "save_models")
         notes.append(f"{merged.origin(path)}: {'/'.join(path)} has no effect (keep_weights says what is kept).")

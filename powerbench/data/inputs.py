@@ -17,9 +17,13 @@ from powerbench.data.images import ImageInputs, InputPart
 from powerbench.data.recipes import Recipe, build_recipe, is_deterministic
 from powerbench.data.sizes import refuse_size
 from powerbench.datasets.contract import Dataset
+from powerbench.environment import environment_of_process
 from powerbench.errors import UserError
 from powerbench.jobs import Places
 from powerbench.models.trunk_contract import ImageTrunk
+
+_LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
+"""What decodes and transforms images, and what trunks are made of."""
 
 
 class Inputs(Protocol):
@@ -126,6 +130,7 @@ def _common_key(
     config: ExperimentConfig, dataset: Dataset, trunk: ImageTrunk, device: torch.device
 ) -> dict[str, object]:
     """Everything but the recipe that a feature depends on, down to its last bit."""
+    installed = environment_of_process()
     return {
         "dataset": dataset.checksum,
         "trunk": config.models.trunk.name,
@@ -137,5 +142,5 @@ def _common_key(
         "channels_last": config.channels_last,
         "device": device.type,
         "threads": torch.get_num_threads(),
-        "versions": [torch.__version__, torch.backends.cpu.get_cpu_capability()],
+        "versions": [*(installed[name] for name in _LIBRARIES), torch.backends.cpu.get_cpu_capability()],
     }

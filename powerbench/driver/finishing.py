@@ -7,6 +7,7 @@ from typing import Any
 from powerbench.config.search_keys import fill
 from powerbench.config.yaml_text import dump_yaml
 from powerbench.driver.experiment import Experiment
+from powerbench.driver.user_code import located
 from powerbench.files import write_atomic
 from powerbench.store.rows import best_trial
 
@@ -14,7 +15,8 @@ from powerbench.store.rows import best_trial
 def write_best_parameters(experiment: Experiment) -> None:
     """``best_parameters.yaml``: the top-level keys that were searched, whole, with the best trial's values.
 
-    A copy lies in ``configs``, which is then all that a reproduction needs.
+    A copy lies in ``configs``, which is then all that a reproduction needs; only the copy names the user's own
+    files by hash.
     """
     trial = best_trial(experiment.trials("search"))
     if trial is None or not trial.parameters:
@@ -29,8 +31,8 @@ def write_best_parameters(experiment: Experiment) -> None:
         f"standard error over folds {trial.sem!r}.\n"
         "# Use it as a config: --config_loss_and_miners [default, THIS_FILE].\n"
     )
-    for path in (experiment.folder.best_parameters, experiment.folder.chosen_setting):
-        write_atomic(path, head + dump_yaml(content))
+    write_atomic(experiment.folder.chosen_setting, head + dump_yaml(content))
+    write_atomic(experiment.folder.best_parameters, head + dump_yaml(located(content, experiment.folder.user_code)))
 
 
 def write_results(experiment: Experiment) -> None:

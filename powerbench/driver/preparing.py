@@ -12,7 +12,7 @@ from powerbench.config.check import check
 from powerbench.config.legacy import without_effect
 from powerbench.config.merged import MergedConfig
 from powerbench.config.schema import thaw
-from powerbench.config.search_keys import fill, search_keys
+from powerbench.config.search_keys import fill, first_values, search_keys
 from powerbench.config.typed import typed
 from powerbench.driver.user_code import adopt, located
 from powerbench.errors import UserError
@@ -132,7 +132,7 @@ def outline(merged: MergedConfig, budget: Budget, *, user_code: Path | None = No
     adopted, files = adopt(merged.categories, user_code)
     merged = merged.with_categories(adopted)
     space = space_of(search_keys(merged))
-    config = typed(fill(merged, space.from_unit([0.0] * len(space.parameters))), merged)
+    config = typed(fill(merged, first_values(merged)), merged)
     _check_budget(config, budget, space)
     given = given_points(space, config.first_trials, where=merged.where("first_trials")) if budget.trials else ()
     if len(given) > budget.trials:

@@ -60,6 +60,8 @@ def stop_on_signals(executor: Executor, after_seconds: float | None = None) -> I
 def parse_duration(text: str) -> float:
     """Seconds of ``11h30m``, ``45m``, ``90s`` or plain ``3600``."""
     parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
-    if not parts or not any(parts.groups()):
+    numbers = parts.groups(default="0") if parts else ()
+    seconds = sum(int(number) * unit for number, unit in zip(numbers, _UNITS.values(), strict=False))
+    if seconds == 0:
         raise UserError(f"--stop_after takes a time like 11h30m, 45m or 90s, not {text!r}.")
-    return float(sum(int(number or 0) * unit for number, unit in zip(parts.groups(), _UNITS.values(), strict=True)))
+    return float(seconds)

@@ -41,7 +41,9 @@ def canonical_metric(name: str) -> str:
         return ALIASES[plain]
     if match := _RECALL.fullmatch(plain):
         return f"recall_at_{match[1]}"
-    raise UserError(f"there is no metric named {name!r}.", near=nearest(plain, [*metric_names(), *ALIASES]))
+    listed = f"{', '.join(METRICS)}, recall_at_<k>"
+    near = nearest(plain, [*metric_names(), *ALIASES])
+    raise UserError(f"there is no metric named {name!r} (there are: {listed}).", near=near)
 
 
 def recall_k(metric: str) -> int | None:

@@ -96,11 +96,6 @@ class Space:
         return hashlib.sha256(canonical(dataclasses.asdict(self)).encode()).hexdigest()[:16]
 
     @property
-    def size(self) -> int | None:
-        """The number of distinct points; None if a parameter is a float."""
-        return _product([parameter.size for parameter in self.parameters])
-
-    @property
     def grid_size(self) -> int:
         """The number of points of the complete grid. Raises UserError unless every parameter is a list of values."""
         for parameter in self.parameters:
@@ -187,11 +182,6 @@ def _error(key: Key, what: str) -> UserError:
 
 def _is_finite_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _product(sizes: Sequence[int | None]) -> int | None:
-    known = [size for size in sizes if size is not None]
-    return math.prod(known) if len(known) == len(sizes) else None
 
 
 def _plain(value: object) -> object:

@@ -152,6 +152,7 @@ def test_what_has_no_effect_is_said_only_where_someone_asked_for_it():
         "factories~OVERRIDE~": {"loss": {"MyLossFactory": {}}},
         "tester~APPLY~2": {"visualizer": {"UMAP": {}}, "accuracy_calculator": {"AccuracyCalculator": {"k": 3}}},
         "hook_container~APPLY~2": {"save_models": False},
+        "aggregator~APPLY~2": {"split_to_aggregate": "test"},
     }
     notes = without_effect(load_config({}, asked))
     for word in (
@@ -162,7 +163,8 @@ def test_what_has_no_effect_is_said_only_where_someone_asked_for_it():
         "visualizer",
         "accuracy_calculator",
         "save_models",
+        "split_to_aggregate",
     ):
         assert sum(f"{word} has no effect" in note for note in notes) == 1, word
     assert all(note.startswith("command line: ") for note in notes)
-    assert len(notes) == 7
+    assert len(notes) == 8

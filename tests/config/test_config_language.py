@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerbench.config.keys import Key, parse_key
-from powerbench.config.language import apply_overrides, merge
+from powerbench.config.language import merge
 from powerbench.errors import UserError
 
 OPTIMIZERS = {
@@ -212,25 +212,3 @@ def test_apply_at_depth_one_is_a_shallow_update(base, new):
     once = merge({"k": base}, {"k~APPLY~1": new}, "f")
     assert once == {"k": {**base, **new}}
     assert merge(once, {"k~APPLY~1": new}, "f") == once
-
-
-@settings(deadline=None, max_examples=50)
-@given(CONFIGS, CONFIGS, CONFIGS)
-def test_joined_overrides_do_what_both_do_in_turn(base, first, second):
-    one, two = ({(f"{k}~OVERRIDE~" if k == "d" else k): v for k, v in x.items()} for x in (first, second))
-    in_turn = base
-    for source in (one, two):
-        for key, value in source.items():
-            in_turn = merge(in_turn, {key: value}, "f")
-    joined = base
-    for key, value in apply_overrides(one, two).items():
-        joined = merge(joined, {key: value}, "f")
-    assert joined == in_turn
-
-
-def test_joined_overrides_drop_variants_and_join_applies():
-    assert apply_overrides({"a~BAYESIAN~": [0, 1], "b": 1}, {"a": 2}) == {"b": 1, "a": 2}
-    assert apply_overrides({"a~OVERRIDE~": {"x": 1}}, {"a": {"y": 1}}) == {"a~OVERRIDE~": {"x": 1}, "a": {"y": 1}}
-    joined = apply_overrides({"a~APPLY~2": {"x": {"p": 1}, "y": 1}}, {"a~APPLY~2": {"x~GRID~": [1, 2], "z": 1}})
-    assert joined == {"a~APPLY~2": {"y": 1, "x~GRID~": [1, 2], "z": 1}}
-    assert apply_overrides({"a~SWAP~1": {"X": None}}, {"a~SWAP~1": {"Y": None}}) == {"a~SWAP~1": {"Y": None}}

@@ -92,6 +92,17 @@ def test_whatever_could_change_a_feature_makes_it_computed_anew(tmp_path, change
     assert dataset.asked > 0
 
 
+def test_other_versions_of_what_makes_features_mean_other_files(tmp_path, monkeypatch):
+    from powerbench.data import inputs
+
+    opened(tmp_path)
+    before = inputs.environment_of_process()
+    monkeypatch.setattr(inputs, "environment_of_process", lambda: {**before, "pillow": "0.1"})
+    dataset = Noise(70)
+    opened(tmp_path, dataset=dataset)
+    assert dataset.asked > 0
+
+
 def test_other_threads_mean_other_files(tmp_path):
     opened(tmp_path)
     again = Noise(70)

@@ -36,7 +36,7 @@ def test_durations(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "1d", "-3", "1h-2m"])
+@pytest.mark.parametrize("text", ["", "soon", "1d", "-3", "1h-2m", "0", "0h0m"])
 def test_what_is_no_duration(text):
     with pytest.raises(UserError, match="--stop_after"):
         parse_duration(text)

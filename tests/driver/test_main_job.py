@@ -224,6 +224,8 @@ def test_users_code_is_kept_with_the_experiment(world, tmp_path):
     source.unlink()
     assert world.resume("mine", "--bayes_opt_iters", "2") == 0
     assert len(world.rows("trials")) == 2
+    best = world.root / "mine" / "best_parameters.yaml"
+    assert world.run("theirs", "--config_loss_and_miners", f"[default, {best}]") == 0
 
 
 def test_changed_code_is_a_changed_setting(world, tmp_path, capsys):
@@ -251,10 +253,44 @@ def test_bounds_can_be_widened_on_resume(world):
 def test_results_from_before_and_after_a_change_of_the_protocol_are_marked(world, capsys):
     assert world.run("t", trials=1) == 0
     assert world.run("t", "--save_interval", "1", "--merge_argparse_when_resuming", trials=2) == 0
-    assert "the protocol changed between trials (save_interval)" in capsys.readouterr().out
+    assert "settings changed between trials (save_interval)" in capsys.readouterr().out
     assert world.run("t", "--save_interval", "1", trials=2) == 0
     with Store.open(world.root / "results.sqlite") as store:
         assert store.experiment("t").protocol["changed_midway"] == ["save_interval"]
+
+
+def test_a_method_that_changed_midway_is_marked_too_but_widened_bounds_are_not(world, capsys):
+    assert world.run("t", trials=1) == 0
+    wider = "{metric_loss: {ContrastiveLoss: {neg_margin~BAYESIAN~: [0, 2]}}}"
+    again = ["--loss_funcs~OVERRIDE~", wider, "--merge_argparse_when_resuming"]
+    assert world.run("t", *again, trials=2, search=False) == 0
+    assert "changed between trials" not in capsys.readouterr().out
+    assert world.run("t", *again, "--sampler~APPLY~2", "{m: 8}", trials=3, search=False) == 0
+    assert "settings changed between trials (sampler/MPerClassSampler/m)" in capsys.readouterr().out
+
+
+def test_a_search_keeps_its_parameters(world, capsys):
+    assert world.run("t", trials=1) == 0
+    other = "{metric_loss: {ContrastiveLoss: {pos_margin~BAYESIAN~: [0, 1]}}}"
+    merge = ["--loss_funcs~OVERRIDE~", other, "--merge_argparse_when_resuming"]
+    before = world.everything()
+    assert world.run("t", *merge, trials=2, search=False) == 2
+    assert "trials over loss_funcs/metric_loss/ContrastiveLoss/neg_margin" in capsys.readouterr().err
+    assert world.everything() == before
+
+
+def test_values_that_a_class_refuses_fail_their_trial_only(world, capsys):
+    source = world.folder / "picky.py"
+    source.write_text(
+        "from pytorch_metric_learning.losses import ContrastiveLoss\n\nclass Picky(ContrastiveLoss):\n"
+        "    def __init__(self, margin):\n        assert margin < 0.5, 'too wide'\n"
+        "        super().__init__(neg_margin=margin)\n"
+    )
+    loss = f"{{metric_loss: {{{source}:Picky: {{margin~BAYESIAN~: [0, 1]}}}}}}"
+    assert world.run("t", "--loss_funcs~OVERRIDE~", loss, trials=4, search=False) == 0
+    states = {row[4] for row in world.rows("trials")}
+    assert states == {"done", "failed"}
+    assert "too wide" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("strategy", ["sobol", "random"])

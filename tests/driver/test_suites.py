@@ -38,7 +38,7 @@ def test_every_method_has_the_shared_part_the_same_budget_and_its_own_part(load)
         flat = merged(part.requests[method]).flat()
         assert list(flat["loss_funcs"]["metric_loss"]) == [loss]
         assert flat["patience"] == 3
-        assert flat["num_epochs_train"] == 6
+        assert flat["num_epochs_train"] == 4
 
 
 def test_overrides_of_all_levels_are_merged_in_order_and_remember_their_file(load):

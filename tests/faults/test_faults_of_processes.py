@@ -81,6 +81,7 @@ def test_two_experiments_at_once_share_the_store(scene, expected):
     assert [row for row in trials if row[0] == "t"] == expected["trials"]
 
 
+@pytest.mark.faults
 def test_a_worker_killed_in_the_midst_of_its_work(scene, expected):
     started = time.monotonic()
     process = scene.start(scene.world.words("t", "--workers", "2", **SIZE))
@@ -109,6 +110,7 @@ def test_a_store_on_a_network_folder(scene, expected):
     assert differences(outcome(scene.world), expected) == []
 
 
+@pytest.mark.faults
 def test_nobody_reads_the_output(scene, expected):
     words = scene.world.words("t", **SIZE)
     reader, writer = os.pipe()

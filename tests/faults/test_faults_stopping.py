@@ -20,7 +20,6 @@ TRAINED, PARALLEL = VARIANTS[1], VARIANTS[2]
 WAYS = {
     "SIGTERM, as clusters send it": (TRAINED, signal.SIGTERM, False),
     "Ctrl-C, which a terminal sends to the whole group": (PARALLEL, signal.SIGINT, True),
-    "SIGUSR1, as clusters warn of the end": (TRAINED, signal.SIGUSR1, False),
 }
 
 
@@ -92,6 +91,7 @@ def test_a_signal_during_start_up_leaves_at_once(number, seconds, tmp_path):
     assert "Traceback" not in ended.errors
 
 
+@pytest.mark.faults
 def test_a_second_signal_ends_at_once(tmp_path):
     world = TRAINED.world(tmp_path)
     scene = Scene(world)

@@ -97,6 +97,13 @@ def test_a_copied_folder_is_reported_like_the_original(searched, tmp_path):
     assert (tmp_path / "sent" / "meta_logs" / "report.html").exists()
 
 
+def test_every_table_says_that_the_trunk_began_with_random_weights(store):
+    protocol = {**PROTOCOL, "trunk_weights": "random"}
+    store.create_experiment("one", {}, "c", protocol, "f", 0, {"trials": 0, "reproductions": []}, "/e/one")
+    for table in (trials_table, results_table):
+        assert "Note: random trunk weights." in table(results_of(store, "one")).text
+
+
 def test_a_single_trial_has_curves_and_values_without_intervals(store, tmp_path):
     import numpy as np
 

@@ -97,12 +97,6 @@ def test_a_range_has_no_grid():
         _ = space(a=("GRID", [1]), b=("INT_BAYESIAN", [1, 2])).grid_size
 
 
-def test_sizes():
-    assert space(a=("GRID", [1, 2, 3]), b=("INT_BAYESIAN", [-1, 2])).size == 12
-    assert space(a=("GRID", [1, 2, 3]), b=("BAYESIAN", [0, 1])).size is None
-    assert space().size == 1
-
-
 def test_discrete_values_have_equal_bins():
     number = space(n=("INT_BAYESIAN", [-1, 2])).parameters[0]
     units = [i / 400 for i in range(400)]

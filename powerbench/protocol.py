@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SELECTION = "validation_best"
 """The epoch and the trial are chosen by the primary metric on the validation split."""
 
+DATASET_PLACES = ("root", "download", "sources", "file", "images")
+"""Arguments of datasets that change no item."""
+
 PROTOCOL_OPTIMIZERS = ("trunk_optimizer", "embedder_optimizer")
 AMOUNTS = ("trials", "first_trials", "reproductions")
 WAYS_OF_SEARCH = ("search_strategy", "parallel_trials")
@@ -163,8 +166,7 @@ def _value_at(plain: Mapping[str, Any], path: str) -> Any:
 def _without_places(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """A dataset's arguments without those that only say where it lies or how it got there."""
     return {
-        name: {key: value for key, value in args.items() if key not in ("root", "download")}
-        for name, args in dataset.items()
+        name: {key: value for key, value in args.items() if key not in DATASET_PLACES} for name, args in dataset.items()
     }
 
 

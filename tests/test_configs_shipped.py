@@ -14,14 +14,12 @@ from powerbench.errors import UserError
 ALL = [(category, name) for category, names in config_names().items() for name in names]
 
 ABSENT_CLASSES = {
-    "Cars196",
-    "StanfordOnlineProducts",
     "CascadedEmbeddings",
     "TrainWithClassifier",
     "UnsupervisedEmbeddingsUsingAugmentations",
     "DeepAdversarialMetricLearning",
 }
-"""Datasets and methods of powerful-benchmarker that its YAML names ask for and that powerbench may lack."""
+"""Methods of powerful-benchmarker that its YAML names ask for and that powerbench may lack."""
 
 COMPANIONS = {
     "with_daml": {

@@ -16,6 +16,12 @@ class Dataset(Protocol):
     index: labels and names of all items, in item order.
     checksum: SHA-256 that changes when items are added, removed, replaced or relabelled.
 
+    It may also have
+
+    files: the file of each item, which lets images be checked without decoding them;
+    layout: what was found, and where, in words;
+    find: a static method that says where the dataset lies below a folder, or None.
+
     Building raises UserError if the data are missing, incomplete or not what they should be.
     """
 

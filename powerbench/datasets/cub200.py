@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from powerbench.datasets.cub200_download import ARCHIVE_NAME, obtain
+from powerbench.datasets.archives import Archive, Source
 from powerbench.datasets.image_files import (
     class_folders,
     decode_image,
@@ -14,6 +15,7 @@ from powerbench.datasets.image_files import (
     images_below,
     single_level_index,
 )
+from powerbench.datasets.locating import Publication, locate
 from powerbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +30,20 @@ LAYOUTS = (
 )
 """Where class folders are sought below the root; the first is powerful-benchmarker's, and where downloads go."""
 
+PUBLICATION = Publication(
+    "CUB200",
+    needs="its class folders (001.Black_footed_Albatross, ...)",
+    layouts=LAYOUTS,
+    archives=(
+        Archive("CUB_200_2011.tgz", into="cub2011", md5="97eceeb196236b17998738112f37df78"),
+        Archive("cub200.tar"),
+    ),
+    sources=(
+        Source(("https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",)),
+        Source(("http://www.vision.caltech.edu/visipedia-data/CUB-200-2011/CUB_200_2011.tgz",)),
+        Source(("https://www.dropbox.com/s/tjhf7fbxw5f9u0q/cub200.tar?dl=1",)),
+    ),
+)
 CLASSES, IMAGES = 200, 11788
 IMAGES_OF_2010 = 6033
 _CLASS_FOLDER = re.compile(r"(\d+)\..+")
@@ -37,28 +53,36 @@ class CUB200:
     """11,788 photographs of 200 species of birds, in class folders such as ``001.Black_footed_Albatross``.
 
     root: the folder that holds one of ``LAYOUTS``; by default ``dataset_root``, the command line's.
-    download: get and unpack the archive if no layout is found. An archive ``CUB_200_2011.tgz`` that
-    lies in the root already is used before any network source.
+    download: get and unpack the archive if no layout is found. An archive that lies in the root already is used
+    before any network source. sources: further addresses, tried first (an address, or ``{url: ..., sha256: ...}``).
 
     A label is the number before the dot, minus 1. Raises UserError if the data are missing or their
     counts are wrong.
     """
 
-    def __init__(self, root: str | None = None, download: bool = False, *, dataset_root: str = "datasets") -> None:
-        place = Path(root or dataset_root).expanduser().absolute()
-        folder = find_images(place)
-        if folder is None and download:
-            obtain(place)
-            folder = find_images(place)
-        if folder is None:
-            raise UserError(_missing(place))
-        labels, names, self._files = read_images(folder)
-        self.index = single_level_index(names, labels, [f.relative_to(folder).as_posix() for f in self._files])
-        self.checksum = files_checksum(self.index, self._files)
+    def __init__(
+        self,
+        root: str | None = None,
+        download: bool = False,
+        sources: Sequence[Any] = (),
+        *,
+        dataset_root: str = "datasets",
+    ) -> None:
+        folder = locate(PUBLICATION, find_images, root, dataset_root, download=download, sources=sources)
+        self.layout = f"class folders in {folder}"
+        labels, names, self.files = read_images(folder)
+        self.index = single_level_index(names, labels, [f.relative_to(folder).as_posix() for f in self.files])
+        self.checksum = files_checksum(self.index, self.files)
 
     def image(self, item: int) -> Image.Image:
         """The image of an item, in RGB; UserError if its file cannot be decoded."""
-        return decode_image(self._files[item], str(self._files[item]))
+        return decode_image(self.files[item], str(self.files[item]))
+
+    @staticmethod
+    def find(place: Path) -> str | None:
+        """Where it lies below ``place``; None if nowhere."""
+        folder = find_images(place)
+        return None if folder is None else f"class folders in {folder}"
 
 
 def find_images(place: Path) -> Path | None:
@@ -97,14 +121,3 @@ def read_images(
         )
     labels = [label for label, found in by_class.items() for _ in found]
     return labels, tuple(names.values()), files
-
-
-def _missing(place: Path) -> str:
-    others = ", ".join(LAYOUTS[1:])
-    text = (
-        f"CUB200 is missing: put its class folders (001.Black_footed_Albatross, ...) into {place / LAYOUTS[0]} "
-        f"(also sought below {place}: {others}). "
-    )
-    if (place / ARCHIVE_NAME).is_file():
-        return text + f"{place / ARCHIVE_NAME} is there: `{{CUB200: {{download: True}}}}` unpacks it."
-    return text + "`{CUB200: {download: True}}` downloads it; --dataset_root names another parent folder."

@@ -39,10 +39,31 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def single_level_index(class_names: Sequence[str], labels: Sequence[int], item_names: Sequence[str]) -> DatasetIndex:
+def listed_files(folder: Path, names: Sequence[str], source: str) -> list[Path]:
+    """The files of these names in ``folder``. UserError if some are not there; ``source`` says what lists them."""
+    files = [folder / name for name in names]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of the {len(files)} images in {source} are missing, first {missing[0]}. "
+            "The dataset is incomplete: unpack the archive again."
+        )
+    return files
+
+
+def single_level_index(
+    class_names: Sequence[str],
+    labels: Sequence[int],
+    item_names: Sequence[str],
+    roles: Sequence[str | None] | None = None,
+) -> DatasetIndex:
     """The index of a dataset with one level of labels."""
-    column = np.array(labels, dtype=np.int64).reshape(-1, 1)
-    return DatasetIndex(labels=column, class_names=(tuple(class_names),), item_names=tuple(item_names))
+    return DatasetIndex(
+        labels=np.array(labels, dtype=np.int64).reshape(-1, 1),
+        class_names=(tuple(class_names),),
+        item_names=tuple(item_names),
+        roles=None if roles is None else tuple(roles),
+    )
 
 
 def files_checksum(index: DatasetIndex, files: Sequence[Path]) -> str:

@@ -30,6 +30,7 @@ class ImageFolder:
 
     def __init__(self, root: str | None = None, *, dataset_root: str = "datasets") -> None:
         folder = _existing(root, dataset_root)
+        self.layout = f"class folders in {folder}"
         names = class_folders(folder)
         if not names:
             raise UserError(f"{folder} has no class folders: put the images of each class into a folder of their own.")
@@ -38,15 +39,15 @@ class ImageFolder:
         if empty:
             shown = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
             raise UserError(f"{folder} has class folders without images: {shown}. Remove them, or fill them.")
-        self._files = [file for files in by_class for file in files]
+        self.files = [file for files in by_class for file in files]
         labels = [label for label, files in enumerate(by_class) for _ in files]
-        items = [file.relative_to(folder).as_posix() for file in self._files]
+        items = [file.relative_to(folder).as_posix() for file in self.files]
         self.index = single_level_index(names, labels, items)
-        self.checksum = files_checksum(self.index, self._files)
+        self.checksum = files_checksum(self.index, self.files)
 
     def image(self, item: int) -> Image.Image:
         """The image of an item, in RGB; UserError if its file cannot be decoded."""
-        return decode_image(self._files[item], str(self._files[item]))
+        return decode_image(self.files[item], str(self.files[item]))
 
 
 def _existing(root: str | None, dataset_root: str) -> Path:

@@ -1,19 +1,9 @@
-import hashlib
-import io
-import tarfile
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from powerbench.datasets import cub200_download
 from powerbench.datasets.cub200 import CLASSES, CUB200, IMAGES, LAYOUTS, class_number, find_images, read_images
-from powerbench.datasets.cub200_download import obtain
 from powerbench.errors import UserError
-
-DEAD = "http://127.0.0.1:9/CUB_200_2011.tgz"
 
 
 def image_names(images=IMAGES):
@@ -27,52 +17,6 @@ def touch(folder, names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-
-
-def archive(names):
-    picture = io.BytesIO()
-    Image.new("RGB", (6, 4), "red").save(picture, "JPEG")
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for place, name in enumerate(names):
-            member = tarfile.TarInfo(name)
-            content = picture.getvalue() if place == 0 else b""
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def small_archive(monkeypatch):
-    content = archive(["CUB_200_2011/images/001.A/1.jpg", "attributes.txt"])
-    monkeypatch.setattr(cub200_download, "ARCHIVE_MD5", hashlib.md5(content).hexdigest())
-    return content
-
-
-@pytest.fixture
-def served(monkeypatch):
-    """A server whose answers by path are the dict it gives; the sources are a dead one and then the server's."""
-    answers = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            found = self.path in answers
-            self.send_response(200 if found else 404)
-            self.end_headers()
-            self.wfile.write(answers.get(self.path, b""))
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    own = f"http://127.0.0.1:{server.server_port}/CUB_200_2011.tgz"
-    monkeypatch.setattr(cub200_download, "SOURCES", (DEAD, own))
-    yield answers
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -107,15 +51,6 @@ def test_another_layout_gives_the_same_dataset(whole, tmp_path):
 def test_every_layout_is_found(tmp_path, layout):
     touch(tmp_path / layout, ["001.A/1.jpg"])
     assert find_images(tmp_path) == tmp_path / layout
-
-
-def test_an_archive_in_the_root_is_unpacked_when_download_is_set(tmp_path, small_archive, monkeypatch):
-    monkeypatch.setattr(cub200_download, "SOURCES", ())
-    (tmp_path / "CUB_200_2011.tgz").write_bytes(small_archive)
-    with pytest.raises(UserError, match=r"CUB_200_2011.tgz is there: `\{CUB200: \{download: True\}\}` unpacks it"):
-        CUB200(dataset_root=str(tmp_path))
-    with pytest.raises(UserError, match=r"cub2011/CUB_200_2011/images holds 1 images in 1 classes"):
-        CUB200(download=True, dataset_root=str(tmp_path))
 
 
 def test_labels_are_the_folders_numbers(tmp_path):
@@ -159,54 +94,3 @@ def test_the_older_edition_is_recognised(tmp_path):
     touch(tmp_path / "cub200/images", image_names(6033))
     with pytest.raises(UserError, match="CUB-200-2010, the older edition"):
         CUB200(dataset_root=str(tmp_path))
-
-
-def test_without_network_the_sources_tried_are_listed(tmp_path, monkeypatch):
-    monkeypatch.setattr(cub200_download, "SOURCES", (DEAD, "http://127.0.0.1:9/other"))
-    root = tmp_path / "none"
-    with pytest.raises(UserError) as caught:
-        CUB200(download=True, dataset_root=str(root))
-    text = str(caught.value)
-    assert DEAD in text
-    assert "http://127.0.0.1:9/other" in text
-    assert "Connection refused" in text
-    assert f"Place the archive at {root}/CUB_200_2011.tgz" in text
-    assert f"{root}/cub2011/CUB_200_2011/images" in text
-    assert not root.exists()
-
-
-def test_the_first_source_that_answers_is_used(tmp_path, served, small_archive):
-    served["/CUB_200_2011.tgz"] = small_archive
-    obtain(tmp_path / "new")
-    assert (tmp_path / "new/CUB_200_2011.tgz").read_bytes() == small_archive
-    assert (tmp_path / "new/cub2011/CUB_200_2011/images/001.A/1.jpg").is_file()
-    assert [path.name for path in (tmp_path / "new/cub2011").iterdir()] == ["CUB_200_2011"]
-    obtain(tmp_path / "new")
-
-
-def test_a_download_of_something_else_is_not_kept(tmp_path, served):
-    with pytest.raises(UserError, match="Not Found"):
-        obtain(tmp_path)
-    served["/CUB_200_2011.tgz"] = b"<html>moved</html>"
-    with pytest.raises(UserError, match="not the published archive"):
-        obtain(tmp_path)
-    assert not (tmp_path / "CUB_200_2011.tgz").exists()
-    assert not (tmp_path / "cub2011").exists()
-
-
-def test_a_damaged_local_archive_is_named(tmp_path):
-    (tmp_path / "CUB_200_2011.tgz").write_bytes(b"cut off")
-    with pytest.raises(UserError, match=r"CUB_200_2011.tgz could not be unpacked: not the published archive"):
-        obtain(tmp_path)
-    assert not (tmp_path / "cub2011").exists()
-
-
-def test_an_archive_cannot_write_outside_of_its_folder(tmp_path, monkeypatch):
-    content = archive(["CUB_200_2011/images/001.A/1.jpg", "../../../escaped.txt"])
-    monkeypatch.setattr(cub200_download, "ARCHIVE_MD5", hashlib.md5(content).hexdigest())
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep/CUB_200_2011.tgz").write_bytes(content)
-    with pytest.raises(UserError, match="could not be unpacked"):
-        obtain(tmp_path / "deep")
-    assert not (tmp_path / "escaped.txt").exists()
-    assert list((tmp_path / "deep/cub2011").iterdir()) == []

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 SELECTION = "validation_best"
 """The epoch and the trial are chosen by the primary metric on the validation split."""
 
-DATASET_PLACES = ("root", "download", "sources", "file", "images")
-"""Arguments of datasets that change no item."""
+PLACES = ("root", "download", "sources", "file", "files", "images")
+"""Arguments of datasets and split managers that say where files are: checksums say what is in them."""
 
 PROTOCOL_OPTIMIZERS = ("trunk_optimizer", "embedder_optimizer")
 AMOUNTS = ("trials", "first_trials", "reproductions")
@@ -66,7 +66,7 @@ def protocol_of(
     protocol: dict[str, Any] = {
         "dataset": _without_places(plain["dataset"]),
         "dataset_checksum": dataset_checksum,
-        "split_manager": plain["split_manager"],
+        "split_manager": _without_places(plain["split_manager"]),
         "split_checksums": list(split_checksums),
         "trunk": _without_weights_file(plain["models"]["trunk"]),
         "trunk_weights": weights,
@@ -163,11 +163,11 @@ def _value_at(plain: Mapping[str, Any], path: str) -> Any:
     return node
 
 
-def _without_places(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """A dataset's arguments without those that only say where it lies or how it got there."""
-    return {
-        name: {key: value for key, value in args.items() if key not in DATASET_PLACES} for name, args in dataset.items()
-    }
+def _without_places(spec: Any) -> Any:
+    """A class and its arguments, nested classes included, without those that only say where something lies."""
+    if not isinstance(spec, Mapping):
+        return spec
+    return {key: _without_places(value) for key, value in spec.items() if key not in PLACES}
 
 
 def _without_weights_file(trunk: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,9 @@ Indices = NDArray[np.int64]
 Episode = tuple[Indices, Indices]
 """A few-shot episode: the support items and the query items."""
 
+Draw = tuple[Indices, Indices]
+"""One way to look up a test set: the query items and the reference items."""
+
 
 @dataclass(frozen=True, eq=False)
 class DatasetIndex:
@@ -90,6 +93,10 @@ class TestSet:
     """Who is looked up (``query``) and among whom (``reference``; None: the queries among themselves).
 
     episodes: few-shot episodes, where the test consists of them.
+    draws: several pairs of queries and references, in place of ``query`` (all of their items) and ``reference``; the
+    values are averaged over them.
+    apart_level: a query is not looked up among references that share both its class and its label of this level
+    (re-identification: the same person seen by the same camera).
     """
 
     __test__ = False
@@ -97,19 +104,21 @@ class TestSet:
     query: Indices
     reference: Indices | None = None
     episodes: tuple[Episode, ...] | None = None
+    draws: tuple[Draw, ...] | None = None
+    apart_level: int | None = None
 
     def __post_init__(self) -> None:
         _set(self, "query", _read_only(self.query, np.int64))
         if self.reference is not None:
             _set(self, "reference", _read_only(self.reference, np.int64))
-        if self.episodes is not None:
-            pairs = tuple((_read_only(s, np.int64), _read_only(q, np.int64)) for s, q in self.episodes)
-            _set(self, "episodes", pairs)
+        for name in ("episodes", "draws"):
+            if (pairs := getattr(self, name)) is not None:
+                _set(self, name, tuple((_read_only(a, np.int64), _read_only(b, np.int64)) for a, b in pairs))
 
     def items(self) -> Indices:
         """Every item the test touches, sorted, each once."""
         parts = [self.query, *([self.reference] if self.reference is not None else [])]
-        parts += [part for episode in self.episodes or () for part in episode]
+        parts += [part for pair in (*(self.episodes or ()), *(self.draws or ())) for part in pair]
         return np.unique(np.concatenate(parts))
 
     def checksum(self) -> str:
@@ -119,9 +128,24 @@ class TestSet:
         _digest_json(digest, [self.reference is not None, len(self.episodes or ())])
         if self.reference is not None:
             _digest_array(digest, self.reference)
-        for part in (part for episode in self.episodes or () for part in episode):
+        for part in (part for pair in (*(self.episodes or ()), *(self.draws or ())) for part in pair):
             _digest_array(digest, part)
+        if self.draws is not None or self.apart_level is not None:
+            _digest_json(digest, [len(self.draws or ()), self.apart_level])
         return digest.hexdigest()
+
+    def verify(self, name: str, index: DatasetIndex) -> None:
+        """Raise ValueError unless the parts of every pair are there and share no item, and the level exists."""
+        for what, pairs in (("episode", self.episodes), ("draw", self.draws)):
+            for number, pair in enumerate(pairs or ()):
+                if any(len(part) == 0 for part in pair):
+                    raise ValueError(f"test set {name}: {what} {number} has an empty part")
+                if len(np.unique(np.concatenate(pair))) != len(pair[0]) + len(pair[1]):
+                    raise ValueError(f"test set {name}: {what} {number} has an item twice")
+        if self.draws is not None and self.reference is not None:
+            raise ValueError(f"test set {name} has both draws and a reference")
+        if self.apart_level is not None and not 0 <= self.apart_level < index.labels.shape[1]:
+            raise ValueError(f"test set {name}: the dataset has no label level {self.apart_level}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +185,8 @@ class Fold:
                 raise ValueError(f"{self.name}: {part} has items outside of the dataset")
             if len(np.unique(items)) != len(items):
                 raise ValueError(f"{self.name}: {part} has an item twice")
+        for name, test in self.tests.items():
+            test.verify(name, index)
         tests = np.unique(np.concatenate([test.items() for test in self.tests.values()] or [np.empty(0, np.int64)]))
         _require_disjoint(self.name, "items", {"train": self.train, "val": self.val, "tests": tests})
         if class_disjoint_level is not None:

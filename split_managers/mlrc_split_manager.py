@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from split_managers.class_cut import ClassCut, Classes, check_getter_keys
-from split_managers.contract import DatasetIndex, Fold
+from split_managers.contract import DatasetIndex, Fold, SplitManager
 
 
 class MLRCSplitManager:
@@ -33,16 +33,29 @@ class MLRCSplitManager:
         data_and_label_getter_keys: Sequence[str] = ("data", "label"),
         shuffle: bool = False,
         random_seed: int | None = None,
+        helper_split_manager: SplitManager | None = None,
     ) -> None:
         check_getter_keys(data_and_label_getter_keys)
         self._cut = ClassCut(
-            test_size, test_start_idx, num_training_partitions, num_training_sets, hierarchy_level, shuffle, random_seed
+            test_size,
+            test_start_idx,
+            num_training_partitions,
+            num_training_sets,
+            hierarchy_level,
+            shuffle,
+            random_seed,
+            helper_split_manager,
         )
 
     @property
     def scheme(self) -> str:
         """The stem of the folds' names, e.g. ``Test50_50_Partitions4``."""
         return self._cut.scheme
+
+    @property
+    def fold_count(self) -> int:
+        """How many folds there will be."""
+        return self._cut.num_training_sets
 
     def folds(self, index: DatasetIndex) -> list[Fold]:
         """The folds; ValueError if the dataset has too few classes."""

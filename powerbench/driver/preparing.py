@@ -90,7 +90,7 @@ class Prepared:
     @property
     def plan(self) -> Plan:
         """What will be trained."""
-        folds = len(self.data.fold_names) if self.data else self.config.split_manager.args.get("num_training_sets", 4)
+        folds = len(self.data.fold_names) if self.data else _planned_folds(self.config)
         return Plan(self.planned_trials, folds, self.config.num_epochs_train, self.config.trainer.iterations_per_epoch)
 
     @property
@@ -169,6 +169,16 @@ def _open_data(config: ExperimentConfig, roots: Roots) -> Data:
     dataset = open_dataset(config, roots.places)
     folds = open_folds(config, dataset)
     return Data(dataset.checksum, tuple(fold.name for fold in folds), tuple(fold.checksum() for fold in folds))
+
+
+def _planned_folds(config: ExperimentConfig) -> int:
+    """How many folds the split manager will make, as far as that can be known without the data."""
+    from powerbench.class_folders import own_names
+    from powerbench.classes import build
+
+    spec = config.split_manager
+    count = build("split_manager", spec).fold_count if spec.name in own_names("split_manager") else None
+    return int(count or spec.args.get("num_training_sets", 4))
 
 
 def _weights(config: ExperimentConfig, roots: Roots) -> str:

@@ -10,27 +10,44 @@ from torch import Tensor
 
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError, nearest
+from powerbench.evaluation.apart import apart_groups, mean_values
 from powerbench.evaluation.embedding import measurable
 from powerbench.evaluation.measuring import measure
 from powerbench.evaluation.names import canonical_metric
 from split_managers.contract import DatasetIndex, Fold
 
 TRAIN, VAL = "train", "val"
+Items = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Items that are looked up (``query``) among themselves, or in ``reference``; ``shared``: equal in all folds."""
+    """Items that are looked up (``query``) among themselves, or in ``reference``; ``shared``: equal in all folds.
+
+    draws, apart_level: as in :class:`split_managers.TestSet`.
+    """
 
     name: str
-    query: NDArray[np.int64]
-    reference: NDArray[np.int64] | None = None
+    query: Items
+    reference: Items | None = None
     shared: bool = False
+    draws: tuple[tuple[Items, Items], ...] | None = None
+    apart_level: int | None = None
 
     @property
-    def items(self) -> NDArray[np.int64]:
-        """Queries, then references."""
+    def items(self) -> Items:
+        """What has to be embedded: queries, then references."""
+        if self.draws is not None:
+            return np.unique(np.concatenate([part for draw in self.draws for part in draw]))
         return self.query if self.reference is None else np.concatenate([self.query, self.reference])
+
+    def rows(self) -> list[tuple[Items, Items | None]]:
+        """For each draw the rows of its queries and of its references (None: the queries themselves) in ``items``."""
+        if self.draws is not None:
+            items = self.items
+            return [(np.searchsorted(items, query), np.searchsorted(items, found)) for query, found in self.draws]
+        own = np.arange(len(self.query))
+        return [(own, None if self.reference is None else len(own) + np.arange(len(self.reference)))]
 
 
 def train_or_val(fold: Fold, name: str) -> Split:
@@ -47,7 +64,7 @@ def split_of(fold: Fold, name: str) -> Split:
         what = f"there is no split {name!r}; the splits of {fold.name} are {', '.join(names)}."
         raise UserError(what, where="splits_to_eval", near=nearest(name, names))
     test = fold.tests[name]
-    return Split(name, test.query, test.reference, shared=True)
+    return Split(name, test.query, test.reference, shared=True, draws=test.draws, apart_level=test.apart_level)
 
 
 def metrics_of(config: ExperimentConfig) -> tuple[str, ...]:
@@ -59,18 +76,28 @@ def metrics_of(config: ExperimentConfig) -> tuple[str, ...]:
 def measure_split(
     config: ExperimentConfig, index: DatasetIndex, split: Split, embeddings: Tensor, *, pca: int | None
 ) -> dict[str, float]:
-    """The config's metrics of ``embeddings``, one row for each of ``split.items``.
+    """The config's metrics of ``embeddings``, one row for each of ``split.items``; means over the split's draws.
 
     Raises NotFinite if they cannot be compared.
     """
+    metrics = metrics_of(config)
     array = measurable(embeddings, config.tester, pca=pca)
-    labels = index.labels[:, config.tester.label_hierarchy_level]
-    queries = len(split.query)
-    return measure(
-        array[:queries],
-        labels[split.query],
-        metrics_of(config),
-        reference=None if split.reference is None else array[queries:],
-        reference_labels=None if split.reference is None else labels[split.reference],
-        ties=config.ties,
-    )
+    labels = index.labels[split.items, config.tester.label_hierarchy_level]
+    apart = None if split.apart_level is None else index.labels[split.items, split.apart_level]
+
+    def measured(query: Items, reference: Items | None) -> dict[str, float]:
+        return measure(
+            array[query],
+            labels[query],
+            metrics,
+            reference=None if reference is None else array[reference],
+            reference_labels=None if reference is None else labels[reference],
+            ties=config.ties,
+        )
+
+    if apart is None:
+        draws = [measured(query, reference) for query, reference in split.rows()]
+    else:
+        grouped = [apart_groups(labels, apart, query, reference) for query, reference in split.rows()]
+        draws = [mean_values([(measured(*part), len(part[0])) for part in parts], metrics) for parts in grouped]
+    return mean_values([(values, 1) for values in draws], metrics)

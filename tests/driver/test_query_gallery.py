@@ -1,0 +1,78 @@
+"""Datasets whose test looks queries up in a gallery, from their own files to stored test values."""
+
+import json
+
+import pytest
+
+from powerbench.cli import main
+from powerbench.datasets import in_shop, vehicle_id
+from powerbench.datasets.locating import Counts
+from tests.datasets.making import picture, write
+from tests.driver.world import World
+
+pytestmark = pytest.mark.slow
+
+
+def shop(folder):
+    """4 items with 4 images to train on; 3 items with 2 queries and 2 images in the gallery each."""
+    rows = []
+    for item in range(1, 8):
+        for view in range(4):
+            role = "train" if item < 5 else ("query", "gallery")[view % 2]
+            path = f"img/WOMEN/Tees/id_{item:08d}/0{view}_1_front.jpg"
+            rows.append(f"{path}  id_{item:08d}  {role}")
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(picture(item * 5 + view % 2))
+    write(
+        folder / "Eval/list_eval_partition.txt",
+        "\n".join([str(len(rows)), "image_name item_id evaluation_status", *rows]),
+    )
+
+
+def vehicles(folder):
+    """4 vehicles with 4 images to train on, 3 with 4 images to test on."""
+    for name, numbers in (("train_list.txt", range(1, 5)), ("test_list_3.txt", range(5, 8))):
+        names = [(f"{vehicle:03d}{view:04d}", vehicle) for vehicle in numbers for view in range(4)]
+        write(folder / "train_test_split" / name, "".join(f"{image} {vehicle}\n" for image, vehicle in names))
+        for image, vehicle in names:
+            (folder / "image").mkdir(exist_ok=True)
+            (folder / f"image/{image}.jpg").write_bytes(picture(vehicle * 5 + int(image) % 2))
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    shop(tmp_path / "data/in-shop")
+    vehicles(tmp_path / "data/VehicleID_V1.0")
+    monkeypatch.setattr(in_shop, "COUNTS", Counts(7, 28, {"train": (4, 16), "query": (3, 6), "gallery": (3, 6)}))
+    monkeypatch.setattr(vehicle_id, "TRAIN_VEHICLES", 4)
+    monkeypatch.setattr(vehicle_id, "TEST_VEHICLES", {"small": 3})
+    return World(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split", "scheme"),
+    [
+        ("InShop", {}, "PredefinedSplitScheme"),
+        ("VehicleID", {}, "PredefinedSplitScheme"),
+        ("VehicleID", {"test_protocol": "one_reference_per_class"}, "PredefinedSplitScheme_one_reference_per_class"),
+    ],
+)
+def test_a_model_is_trained_and_tested(world, dataset, split, scheme):
+    manager = {"PredefinedSplitManager": {"num_training_partitions": 2, "num_training_sets": 2, **split}}
+    chosen = {"dataset~OVERRIDE~": {dataset: {}}, "split_manager~OVERRIDE~": manager}
+    world.write("chosen", {**chosen, "evaluation_metrics": ["map_at_r", "recall_at_1", "recall_at_5"]})
+    configs = f"[default, {world.folder / 'tiny.yaml'}, {world.folder / 'chosen.yaml'}]"
+    words = world.words("one", "--dataset_root", str(world.folder / "data"), reproductions=0)
+    words[words.index("--config_general") + 1] = configs
+    assert main(words) == 0
+    assert main([*words, "--evaluate", "--evaluate_ensemble", "--splits_to_eval", "[test]"]) == 0
+    found = {(row[4], row[5], row[6]): row[7] for row in world.rows("evaluations") if row[3] == "test"}
+    for mode in ("separate", "concatenated"):
+        values = {metric: found[mode, "trained", metric] for metric in ("map_at_r", "recall_at_1", "recall_at_5")}
+        assert all(0 <= value <= 1 for value in values.values())
+        if split:  # one reference a class: only its rank counts, and all 3 are among the first 5
+            assert values["map_at_r"] == pytest.approx(values["recall_at_1"])
+            assert values["recall_at_5"] == 1
+    assert {row[3] for row in world.rows("runs")} == {0, 1}
+    record = json.loads((world.root / "one/record.json").read_text())
+    assert [name for name in json.dumps(record).split('"') if name.startswith(f"{scheme}_0")]

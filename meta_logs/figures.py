@@ -25,7 +25,7 @@ _LOG = "LOG_BAYESIAN"
 def figures_of(results: ExperimentResults) -> dict[str, bytes]:
     """All figures there is data for, as PNG by name."""
     drawn = {"optimization": trace(results), "learning_curves": learning_curves(results), "slices": slices(results)}
-    return {name: _png(figure) for name, figure in drawn.items() if figure is not None}
+    return {name: png(figure) for name, figure in drawn.items() if figure is not None}
 
 
 def trace(results: ExperimentResults) -> Figure | None:
@@ -33,7 +33,7 @@ def trace(results: ExperimentResults) -> Figure | None:
     trials = _measured(results)
     if not trials:
         return None
-    figure, (axes,) = _figure(1, 1, 7.2, 3.8)
+    figure, (axes,) = new_figure(1, 1, 7.2, 3.8)
     numbers = [trial.number for trial in trials]
     means = [_mean(trial) for trial in trials]
     sems = [trial.sem or 0.0 for trial in trials]
@@ -57,7 +57,7 @@ def learning_curves(results: ExperimentResults) -> Figure | None:
     if results.shown is None:
         return None
     best_epochs = {run.fold: run.best_epoch for run in results.runs[results.shown.id]}
-    figure, (left, right) = _figure(1, 2, 9.6, 3.6)
+    figure, (left, right) = new_figure(1, 2, 9.6, 3.6)
     losses: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for place, (fold, (measured, lost)) in enumerate(sorted(results.curves.items())):
         points = {
@@ -96,7 +96,7 @@ def slices(results: ExperimentResults) -> Figure | None:
         return None
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
-    figure, panels = _figure(rows, columns, 3.4 * columns, 3.0 * rows)
+    figure, panels = new_figure(rows, columns, 3.4 * columns, 3.0 * rows)
     logarithmic = log_parameters(results.experiment.config)
     for axes, (path, name) in zip(panels, names.items(), strict=False):
         here = [trial for trial in trials if path in trial.parameters]
@@ -165,7 +165,8 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """An empty figure of the house's look, in inches, and its panels row by row."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -178,7 +179,8 @@ def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figur
     return figure, panels
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as PNG, the same bytes each time."""
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()

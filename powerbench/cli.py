@@ -28,6 +28,7 @@ COMMANDS = {
     "rerun": "train failed fold runs once more",
     "delete": "delete an experiment with all its rows and files",
     "validate": "print the merged config, the plan and its cost; train nothing",
+    "progression": "make train/test splits of growing distribution shift for any dataset, or show some",
     "list": "list experiments, or the names a config may use",
 }
 
@@ -130,7 +131,7 @@ def _leaving_on_signals() -> Iterator[None]:
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        commands = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
+        commands = "\n".join(f"  {name:<12}{text}" for name, text in COMMANDS.items())
         say(HELP.format(commands=commands))
         return 0
     name = "experiment" if words[0].startswith("--") else words.pop(0)

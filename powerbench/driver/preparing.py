@@ -103,7 +103,7 @@ class Prepared:
         """Build a fold run without training it; raises :class:`UserError` for what would stop the training."""
         from powerbench.training.rehearsal import rehearse
 
-        rehearse(_at_present_places(self.config, user_code, self.user_files), roots.places)
+        rehearse(at_present_places(self.config, user_code, self.user_files), roots.places)
 
     def config_for(self, parameters: Mapping[str, Any], user_code: Path) -> dict[str, Any]:
         """The plain config of one trial, as a job carries it."""
@@ -120,7 +120,7 @@ def prepare(
     Raises a :class:`UserError` for whatever is wrong.
     """
     outlined = outline(merged, budget, user_code=user_code)
-    runnable = _at_present_places(outlined.config, user_code, outlined.user_files)
+    runnable = at_present_places(outlined.config, user_code, outlined.user_files)
     check(runnable, outlined.merged)
     if not with_data:
         return outlined
@@ -143,7 +143,7 @@ def outline(merged: MergedConfig, budget: Budget, *, user_code: Path | None = No
     return Prepared(merged, config, space, budget, given, files)
 
 
-def _at_present_places(config: ExperimentConfig, user_code: Path | None, files: Mapping[str, Path]) -> ExperimentConfig:
+def at_present_places(config: ExperimentConfig, user_code: Path | None, files: Mapping[str, Path]) -> ExperimentConfig:
     """The config with the user's own files at their present places."""
     return type(config).from_plain(located(config.plain(), user_code or Path(), files))
 

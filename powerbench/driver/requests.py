@@ -38,6 +38,8 @@ FREE_PATHS = frozenset(
         "tester/GlobalEmbeddingSpaceTester/batch_size",
         "dataset/*/download",
         "dataset/*/root",
+        "dataset/*/sources",
+        "dataset/*/images",
     }
 )
 

@@ -46,13 +46,15 @@ def protocol_of(
     weights: str,
     searched: Mapping[str, Any],
     grid_size: int | None = None,
+    skipped: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The protocol of an experiment: flat keys, plain values.
 
     ``dataset_checksum`` is ``None`` while the data are unknown (a plan made without them).
     ``weights`` identifies the trunk's initial weights. ``searched`` maps slash paths of searched
     parameters to their ranges: where such a parameter belongs to the protocol, its range stands
-    in place of its value. A complete grid within the trials' budget counts as that budget.
+    in place of its value. ``skipped`` names the unreadable images that are left out, where that is allowed; the
+    protocol then has a key more. A complete grid within the trials' budget counts as that budget.
     """
     plain = _with_ranges(config.plain(), searched)
     complete_grid = config.search_strategy == "grid" and grid_size is not None and grid_size <= budget.trials
@@ -97,6 +99,8 @@ def protocol_of(
         "search_strategy": ANY if complete_grid or not budget.trials else config.search_strategy,
         "parallel_trials": ANY if complete_grid or not budget.trials else config.parallel_trials,
     }
+    if config.skip_unreadable:
+        protocol["skipped_images"] = None if skipped is None else sorted(skipped)
     for name in PROTOCOL_OPTIMIZERS:
         protocol[name] = plain["optimizers"].get(name)
     if config.freeze_trunk:  # a frozen trunk is trained by nobody

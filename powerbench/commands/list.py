@@ -12,7 +12,8 @@ HELP = """\
 usage: python run.py list [experiments | configs | suites | losses | miners | samplers | datasets | split_managers |
                            methods | metrics | transforms | trunks]
 
-Without a word: the experiments of the results store. `list configs` shows the YAML names of every category.
+Without a word: the experiments of the results store. `list configs` shows the YAML names of every category,
+`list datasets` what lies below --dataset_root.
 """
 
 KINDS = {
@@ -56,6 +57,12 @@ def _lines(what: str, roots: Roots) -> list[str]:
         from powerbench.evaluation.names import metric_names
 
         return list(metric_names())
+    if what == "datasets":
+        from powerbench.datasets.finding import found_datasets
+
+        found = found_datasets(roots.places.dataset_root)
+        width = max(len(name) for name, _ in found)
+        return [f"{name:<{width}}  {text}" for name, text in found]
     from powerbench.classes import class_names
 
     return list(class_names(KINDS[what]))

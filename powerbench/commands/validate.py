@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from powerbench.store.store import Store
 
 HELP = """\
-usage: python run.py validate [suite FILE|NAME] [--experiment_name NAME] [any flags of an experiment]
+usage: python run.py validate [suite FILE|NAME] [--experiment_name NAME] [--with_data] [any flags of an experiment]
 
 Prints the merged config, what is searched, the protocol, where each location was set, and the plan with its cost:
 fold runs, iterations, the disk that the kept weights take, and the time, if the results store has fold runs of this
 protocol to tell it from. Needs no data (without them the checksums in the protocol are unknown) and trains nothing.
+--with_data: opens the dataset, too, looks at every image once (its header and its end), and lists what is wrong, what
+is there twice, and the sizes of all parts of all folds.
 """
 
 
@@ -32,10 +34,11 @@ def run(words: list[str]) -> int:
     names, rest = positionals(words)
     if names and (names[0] != "suite" or len(names) != 2):
         raise UserError("validate takes the flags of an experiment, or: validate suite FILE|NAME")
-    line = parse(rest, experiment_command.FLAGS)
+    line = parse(rest, {**experiment_command.FLAGS, "with_data": bool})
+    with_data = bool(line.flags.pop("with_data", False))
     roots = find_roots(line.flags)
     if names:
-        _validate_suite(names[1], line.overrides, roots)
+        _validate_suite(names[1], line.overrides, roots, with_data=with_data)
         return 0
     from powerbench.driver.costs import cost_of
     from powerbench.driver.opening import prepare_request
@@ -54,11 +57,22 @@ def run(words: list[str]) -> int:
     _print_config(prepared)
     _print_plan(prepared, cost)
     _print_roots(roots)
+    if with_data:
+        _print_data(prepared, roots)
     return 0
 
 
-def _validate_suite(text: str, overrides: dict[str, object], roots: Roots) -> None:
+def _print_data(prepared: Prepared, roots: Roots) -> None:
+    from powerbench.driver.data_report import data_report
+    from powerbench.driver.preparing import at_present_places
+
+    for text in data_report(at_present_places(prepared.config, None, prepared.user_files), roots.places):
+        say(text)
+
+
+def _validate_suite(text: str, overrides: dict[str, object], roots: Roots, *, with_data: bool) -> None:
     from powerbench.driver.stores import existing_store
+    from powerbench.driver.suite_running import plan_part
     from powerbench.driver.suites import load_suite
 
     suite = load_suite(text, root=roots.config_folder, overrides=overrides)
@@ -67,6 +81,9 @@ def _validate_suite(text: str, overrides: dict[str, object], roots: Roots) -> No
     if len(suite.parts) > 1:
         _print_total("all protocols", costs)
     _print_roots(roots)
+    if with_data:
+        for part in suite.parts:
+            _print_data(next(iter(plan_part(part, roots).values())), roots)
 
 
 def _print_part(part: Part, roots: Roots, store: Store | None) -> list[Cost]:

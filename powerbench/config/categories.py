@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
-    "config_dataset": ("dataset", "split_manager", "splits_to_eval"),
+    "config_dataset": ("dataset", "split_manager", "splits_to_eval", "skip_unreadable"),
     "config_eval": ("tester", "aggregator", "ensemble", "hook_container", "evaluation_metrics", "ties"),
     "config_general": (
         "trainer",

@@ -129,6 +129,7 @@ class ExperimentConfig(Settings):
     dataset: ClassSpec
     split_manager: ClassSpec
     splits_to_eval: Names = ("val",)
+    skip_unreadable: bool = False
     # config_eval
     tester: GlobalEmbeddingSpaceTester
     aggregator: MeanAggregator

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from powerbench.classes import build
 from powerbench.config.schema import ExperimentConfig
+from powerbench.datasets.checking import check_images
 from powerbench.datasets.contract import Dataset
+from powerbench.datasets.leaving_out import leaving_out
 from powerbench.errors import UserError
 from powerbench.jobs import Places
 from split_managers.contract import DatasetIndex, Fold
@@ -12,11 +14,16 @@ from split_managers.verification import verify_folds
 
 
 def open_dataset(config: ExperimentConfig, places: Places) -> Dataset:
-    """The dataset of the config. Raises UserError if it is missing, incomplete or cannot be built."""
+    """The dataset of the config, without unreadable images if it says so (``skip_unreadable``).
+
+    Raises UserError if it is missing, incomplete or cannot be built.
+    """
     dataset: Dataset = build("dataset", config.dataset, dataset_root=places.dataset_root)
     if not isinstance(getattr(dataset, "index", None), DatasetIndex):
         raise UserError("a dataset needs an `index` that is a split_managers.DatasetIndex", where=config.dataset.name)
-    return dataset
+    return (
+        leaving_out(dataset, check_images(dataset, places.cache_dir).unreadable) if config.skip_unreadable else dataset
+    )
 
 
 def open_folds(config: ExperimentConfig, dataset: Dataset) -> list[Fold]:

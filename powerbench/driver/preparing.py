@@ -31,11 +31,12 @@ GIVEN = "given"
 
 @dataclass(frozen=True)
 class Data:
-    """What the protocol records of the data: checksums, and the names of the folds."""
+    """What the protocol records of the data: checksums, the names of the folds, and of images that are left out."""
 
     checksum: str
     fold_names: tuple[str, ...]
     split_checksums: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Prepared:
             split_checksums=self.data.split_checksums if self.data else (),
             weights=self.weights,
             searched={parameter.path: thaw(asdict(parameter)) for parameter in self.space.parameters},
+            skipped=self.data.skipped if self.data else None,
             grid_size=self.space.grid_size if self.config.search_strategy == "grid" else None,
         )
 
@@ -97,7 +99,9 @@ class Prepared:
     def notes(self) -> list[str]:
         """What the user should know of the config: keys without effect, files taken instead of missing ones."""
         idle = ["first_trials has no effect without a search."] if self.config.first_trials else []
-        return [*self.merged.notes, *without_effect(self.merged), *([] if self.budget.trials else idle)]
+        skipped = self.data.skipped if self.data else ()
+        left_out = [f"{len(skipped)} unreadable images are left out: {', '.join(skipped[:5])} ..."] if skipped else []
+        return [*self.merged.notes, *without_effect(self.merged), *([] if self.budget.trials else idle), *left_out]
 
     def rehearse(self, roots: Roots, user_code: Path) -> None:
         """Build a fold run without training it; raises :class:`UserError` for what would stop the training."""
@@ -164,11 +168,14 @@ def _check_budget(config: ExperimentConfig, budget: Budget, space: Space) -> Non
 
 
 def _open_data(config: ExperimentConfig, roots: Roots) -> Data:
+    from powerbench.datasets.checking import refuse_unreadable
     from powerbench.datasets.opening import open_dataset, open_folds
 
     dataset = open_dataset(config, roots.places)
     folds = open_folds(config, dataset)
-    return Data(dataset.checksum, tuple(fold.name for fold in folds), tuple(fold.checksum() for fold in folds))
+    refuse_unreadable(dataset, roots.places.cache_dir)
+    names, checksums = tuple(fold.name for fold in folds), tuple(fold.checksum() for fold in folds)
+    return Data(dataset.checksum, names, checksums, getattr(dataset, "skipped", ()))
 
 
 def _planned_folds(config: ExperimentConfig) -> int:

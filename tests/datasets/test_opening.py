@@ -10,7 +10,9 @@ from powerbench.jobs import Places
 
 def config(dataset="Emoji200", split_manager="MLRCSplitManager"):
     return SimpleNamespace(
-        dataset=ClassSpec.model_validate(dataset), split_manager=ClassSpec.model_validate(split_manager)
+        dataset=ClassSpec.model_validate(dataset),
+        split_manager=ClassSpec.model_validate(split_manager),
+        skip_unreadable=False,
     )
 
 

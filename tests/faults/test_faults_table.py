@@ -120,8 +120,8 @@ def test_a_corrupt_image(world, run, trained):
     run(*flag, trials=1)
     broken.write_bytes(bytes(len(whole)))
     said = run(*flag, trials=2, status=2)
-    assert f"the image {broken} cannot be read" in said
-    assert [row[4] for row in world.rows("trials")] == ["done", "running"]
+    assert f"1 of 72 images cannot be read: {broken} (it is no image)" in said
+    assert [row[4] for row in world.rows("trials")] == ["done"]
     broken.write_bytes(whole)
     run(*flag, trials=2)
     assert [row[4] for row in world.rows("trials")] == ["done", "done"]

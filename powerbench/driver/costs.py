@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from powerbench.store.rows import ExperimentRow
     from powerbench.store.store import Store
 
-_KEYS_OF_OPENED_DATA = ("dataset_checksum", "split_checksums", "trunk_weights")
+_KEYS_OF_OPENED_DATA = ("dataset_checksum", "split_checksums", "trunk_weights", "skipped_images")
 
 
 @dataclass(frozen=True)

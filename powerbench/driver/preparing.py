@@ -24,6 +24,8 @@ from powerbench.search.space import Space, space_of
 
 if TYPE_CHECKING:
     from powerbench.config.schema import ExperimentConfig
+    from powerbench.datasets.contract import Dataset
+    from split_managers.contract import Fold
 
 GIVEN = "given"
 """The strategy that the store names for a trial of ``first_trials``."""
@@ -31,12 +33,16 @@ GIVEN = "given"
 
 @dataclass(frozen=True)
 class Data:
-    """What the protocol records of the data: checksums, the names of the folds, and of images that are left out."""
+    """What the protocol records of the data: checksums, the names of the folds, and of images that are left out.
+
+    ``counts`` says for people what was found: the layout, and how many images and classes there are.
+    """
 
     checksum: str
     fold_names: tuple[str, ...]
     split_checksums: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    counts: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,18 @@ def _open_data(config: ExperimentConfig, roots: Roots) -> Data:
     folds = open_folds(config, dataset)
     refuse_unreadable(dataset, roots.places.cache_dir)
     names, checksums = tuple(fold.name for fold in folds), tuple(fold.checksum() for fold in folds)
-    return Data(dataset.checksum, names, checksums, getattr(dataset, "skipped", ()))
+    return Data(dataset.checksum, names, checksums, getattr(dataset, "skipped", ()), _counts(config, dataset, folds[0]))
+
+
+def _counts(config: ExperimentConfig, dataset: Dataset, fold: Fold) -> str:
+    """``Cars196 (annotation file): 16185 images of 196 classes; first fold: train 6039, val 2015, test 8131``."""
+    layout = getattr(dataset, "layout", "").partition(" in ")[0]
+    parts = {"train": len(fold.train), "val": len(fold.val)}
+    parts |= {name: len(test.items()) for name, test in fold.tests.items()}
+    name = config.dataset.name.rpartition(":")[2]
+    name += f" ({layout})" if layout else ""
+    found = f"{len(dataset.index)} images of {len(set(dataset.index.labels[:, 0].tolist()))} classes"
+    return f"{name}: {found}; first fold: {', '.join(f'{part} {count}' for part, count in parts.items())}"
 
 
 def _planned_folds(config: ExperimentConfig) -> int:

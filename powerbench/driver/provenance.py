@@ -21,6 +21,7 @@ class Provenance:
             "config_hash": prepared.merged.hash,
             "protocol_fingerprint": prepared.fingerprint,
             "dataset_checksum": prepared.data.checksum,
+            "data": prepared.data.counts,
             "user_code": _user_code(experiment),
         }
         self._threads = prepared.config.threads_per_run

@@ -76,3 +76,4 @@ def test_a_model_is_trained_and_tested(world, dataset, split, scheme):
     assert {row[3] for row in world.rows("runs")} == {0, 1}
     record = json.loads((world.root / "one/record.json").read_text())
     assert [name for name in json.dumps(record).split('"') if name.startswith(f"{scheme}_0")]
+    assert "28 images of 7 classes; first fold: train 8, val 8, test 12" in json.dumps(record)

@@ -6,18 +6,23 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from powerbench.errors import UserError
+from powerbench.files import sha256_of
 from split_managers.contract import DatasetIndex
 
 if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+READERS = 16
+"""Files that are read at a time for a checksum: on a network file system most of the time is waiting."""
 
 
 def class_folders(root: Path) -> list[str]:
@@ -46,9 +51,30 @@ def single_level_index(class_names: Sequence[str], labels: Sequence[int], item_n
 
 
 def files_checksum(index: DatasetIndex, files: Sequence[Path]) -> str:
-    """SHA-256 over the items' names, labels and sizes in bytes; the files are not opened."""
-    sizes = np.array([file.stat().st_size for file in files], dtype="<i8")
-    return hashlib.sha256(index.checksum().encode() + sizes.tobytes()).hexdigest()
+    """SHA-256 over the items' names, labels and contents, wherever the files lie.
+
+    Every file is read, once per process while it stays as it is: one picture in place of another of the same name
+    and size would otherwise pass for the same data.
+    """
+    return _checksum(index.checksum(), tuple(_state(file) for file in files))
+
+
+_State = tuple[str, int, int, int]
+
+
+def _state(file: Path) -> _State:
+    """The file and what changes with its content."""
+    status = file.stat()
+    return str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@lru_cache(maxsize=4)
+def _checksum(names_and_labels: str, states: tuple[_State, ...]) -> str:
+    digest = hashlib.sha256(names_and_labels.encode())
+    with ThreadPoolExecutor(READERS) as readers:
+        for content in readers.map(sha256_of, (Path(state[0]) for state in states)):
+            digest.update(bytes.fromhex(content))
+    return digest.hexdigest()
 
 
 def decode_image(source: Path | bytes, name: str) -> Image.Image:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from powerbench.config.free import without_free
 from powerbench.config.schema import thaw
 from powerbench.evaluation.weights import best_weights_file
 from powerbench.files import write_atomic
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 def run_key(job: TrainJob, **facts: str) -> str:
     """The hash of everything that decides what a fold run computes; ``facts``: checksums of its inputs."""
-    setting = {"config": thaw(job.config), "fold": job.fold, "seed": job.seed, **facts}
+    setting = {"config": without_free(thaw(job.config)), "fold": job.fold, "seed": job.seed, **facts}
     return hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()
 
 

@@ -30,6 +30,11 @@ def test_null_and_no_arguments_are_the_same():
     assert not changed_paths({"a": {"loss": {"L": None}}}, {"a": {"loss": {"L": {}}}})
 
 
+@pytest.mark.parametrize(("old", "new"), [(None, 0), (None, False), (None, ""), ({}, 0), (0.0, None)])
+def test_zero_and_no_are_values(old, new):
+    assert changed_paths({"a": {"patience": old}}, {"a": {"patience": new}}) == ["patience"]
+
+
 def test_a_command_without_settings_takes_up_the_stored_ones():
     merged, budget = requested_config(Request("x"), known(STORED), None)
     assert merged.plain() == STORED

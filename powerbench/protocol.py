@@ -37,6 +37,8 @@ AMOUNTS = ("trials", "first_trials", "reproductions")
 WAYS_OF_SEARCH = ("search_strategy", "parallel_trials")
 SEARCH_KEYS = (*AMOUNTS, *WAYS_OF_SEARCH)
 """Protocol keys that say how much was tried and how it was found, not under which conditions."""
+OF_OPENED_DATA = ("dataset_checksum", "split_checksums", "trunk_weights")
+"""Protocol keys that only the opened data and weights tell, whatever the config says."""
 ANY = "any"
 """A way of search that makes no difference: nothing is searched, or a grid completely."""
 SEARCHED = "searched"

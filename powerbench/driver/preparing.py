@@ -77,9 +77,7 @@ class Prepared:
     @property
     def planned_search_trials(self) -> int:
         """Search trials to run in all: a grid ends when it is complete."""
-        if self.budget.trials and self.config.search_strategy == "grid":
-            return min(self.budget.trials, self.space.grid_size)
-        return self.budget.trials
+        return self.space.planned(self.config.search_strategy, self.budget.trials)
 
     @property
     def planned_trials(self) -> int:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from powerbench.config.merged import MergedConfig
-from powerbench.config.search_keys import search_keys
 from powerbench.console import complain
 from powerbench.driver.folder import ExperimentFolder
 from powerbench.driver.importing import import_record, store_that_knows
@@ -15,13 +13,13 @@ from powerbench.driver.opening import is_finished, open_experiment, outline_requ
 from powerbench.driver.preparing import Prepared
 from powerbench.driver.requests import Request
 from powerbench.driver.running import run_experiment
+from powerbench.driver.statuses import planned_search
 from powerbench.driver.suites import Part
 from powerbench.driver.work import Work
 from powerbench.errors import PowerbenchError, UserError
 from powerbench.plan import Budget
 from powerbench.protocol import refuse_unfair
 from powerbench.roots import Roots
-from powerbench.search.space import space_of
 
 if TYPE_CHECKING:
     from powerbench.store.rows import ExperimentRow
@@ -116,7 +114,4 @@ def _planned(known: ExperimentRow | None, asked: Budget) -> Budget:
     if known is None:
         return asked
     budget = Budget.from_plain(known.budget).at_least(asked)
-    merged = MergedConfig.from_plain(known.config)
-    if not budget.trials or merged.flat().get("search_strategy") != "grid":
-        return budget
-    return Budget(min(budget.trials, space_of(search_keys(merged)).grid_size), budget.reproductions)
+    return Budget(planned_search(known, budget), budget.reproductions)

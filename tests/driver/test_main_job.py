@@ -305,6 +305,13 @@ def test_a_grid_is_tried_completely_and_no_further(world):
     assert len({t[3] for t in world.rows("trials")}) == len(world.rows("trials")) == 4
 
 
+def test_lists_marked_grid_are_tried_completely_by_every_strategy(world):
+    grid = "{metric_loss: {ContrastiveLoss: {neg_margin~GRID~: [0, 0.2, 0.5, 0.7, 0.8, 1.0]}}}"
+    assert world.run("t", "--loss_funcs~OVERRIDE~", grid, trials=4, search=False) == 0
+    assert world.resume("t", "--bayes_opt_iters", "9") == 0
+    assert len({t[3] for t in world.rows("trials")}) == len(world.rows("trials")) == 6
+
+
 def test_parallel_trials_do_not_depend_on_the_workers(world, tmp_path):
     assert world.run("t", "--parallel_trials", "3", "--workers", "2", trials=7) == 0
     together = world.everything()

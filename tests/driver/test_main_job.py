@@ -339,3 +339,13 @@ def test_the_store_holds_the_environment_of_every_run(searched):
 def test_numbers_are_kept_in_full_precision(searched):
     values = [row[8] for row in searched.rows("measurements")]
     assert any(not math.isclose(value, round(value, 12), abs_tol=0, rel_tol=1e-14) for value in values)
+
+
+def test_weights_of_a_beaten_trial_that_a_killed_session_left_are_dropped(world):
+    assert world.run("t", trials=2) == 0
+    beaten = next(row[2] for row in world.rows("trials") if row[2] != world.best("t")[2])
+    left = world.root / "t" / f"search_{beaten}" / "fold" / "embedder_best.pth"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"")
+    assert world.run("t", trials=2, reproductions=1) == 0
+    assert not left.exists()

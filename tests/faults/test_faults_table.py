@@ -117,11 +117,14 @@ def test_a_corrupt_image(world, run, trained):
     flag = image_folder(images)
     broken = images / "class_03" / "20.png"
     whole = broken.read_bytes()
+    broken.write_bytes(bytes(len(whole)))
+    said = run(*flag, trials=1, status=2)
+    assert f"the image {broken} cannot be read" in said
+    assert [row[4] for row in world.rows("trials")] == ["running"]
+    broken.write_bytes(whole)
     run(*flag, trials=1)
     broken.write_bytes(bytes(len(whole)))
-    said = run(*flag, trials=2, status=2)
-    assert f"the image {broken} cannot be read" in said
-    assert [row[4] for row in world.rows("trials")] == ["done", "running"]
+    assert "dataset_checksum changed" in run(*flag, trials=2, status=2)
     broken.write_bytes(whole)
     run(*flag, trials=2)
     assert [row[4] for row in world.rows("trials")] == ["done", "done"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from powerbench.classes import build
 from powerbench.config.schema import ExperimentConfig
 from powerbench.datasets.contract import Dataset
+from powerbench.datasets.image_files import checksums_kept_in
 from powerbench.errors import UserError
 from powerbench.jobs import Places
 from split_managers.contract import DatasetIndex, Fold
@@ -13,7 +16,8 @@ from split_managers.verification import verify_folds
 
 def open_dataset(config: ExperimentConfig, places: Places) -> Dataset:
     """The dataset of the config. Raises UserError if it is missing, incomplete or cannot be built."""
-    dataset: Dataset = build("dataset", config.dataset, dataset_root=places.dataset_root)
+    with checksums_kept_in(Path(places.cache_dir) / "checksums"):
+        dataset: Dataset = build("dataset", config.dataset, dataset_root=places.dataset_root)
     if not isinstance(getattr(dataset, "index", None), DatasetIndex):
         raise UserError("a dataset needs an `index` that is a split_managers.DatasetIndex", where=config.dataset.name)
     return dataset

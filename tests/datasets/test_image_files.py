@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from powerbench.datasets import image_files
 from powerbench.datasets.image_files import (
+    checksums_kept_in,
     class_folders,
     decode_image,
     files_checksum,
@@ -89,3 +91,25 @@ def test_files_that_stay_as_they_are_are_read_once(tmp_path, monkeypatch):
     first = files_checksum(single_level_index(["x"], [0], ["a"]), [file])
     monkeypatch.setattr("powerbench.datasets.image_files.sha256_of", lambda path: pytest.fail(f"read {path} again"))
     assert files_checksum(single_level_index(["x"], [0], ["a"]), [file]) == first
+
+
+def test_a_checksum_is_kept_for_files_that_have_settled_and_stay_as_they_are(tmp_path, monkeypatch):
+    file, kept = tmp_path / "a.png", tmp_path / "kept"
+    file.write_bytes(b"one")
+    index = single_level_index(["a"], [0], ["a"])
+    with checksums_kept_in(kept):
+        first = files_checksum(index, [file])
+    assert not kept.exists()  # just written, the file could change without a change of its times
+    monkeypatch.setattr(image_files, "_SETTLED", 0)
+    image_files._checksum.cache_clear()
+    with checksums_kept_in(kept):
+        assert files_checksum(index, [file]) == first
+    (only,) = kept.iterdir()
+    for content, found in (("f" * 64, "f" * 64), ("torn", first)):
+        only.write_text(content)
+        image_files._checksum.cache_clear()
+        with checksums_kept_in(kept):
+            assert files_checksum(index, [file]) == found
+    file.write_bytes(b"two")
+    with checksums_kept_in(kept):
+        assert files_checksum(index, [file]) != first

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from meta_logs.environments import environment_notes
 from meta_logs.formatting import Estimate, is_fraction, metric_label
 from meta_logs.results import ExperimentResults
-from meta_logs.suite import comparison_table, groups_of
+from meta_logs.suite import comparison_table, confidence_of, groups_of, refuse_mixed_samples
 from meta_logs.table import Table
 from powerbench.errors import UserError, nearest
 from powerbench.protocol import refuse_unfair
@@ -16,28 +17,37 @@ from powerbench.store.rows import SummaryRow
 def tables_of(results: Mapping[str, ExperimentResults], *, mode: str, metric: str) -> dict[str, Table]:
     """The tables ``methods`` and ``pairs`` on the test split.
 
-    Raises :class:`UserError` naming the differing keys if the protocols differ, and for a metric that was not
-    evaluated for every experiment.
+    Raises :class:`UserError` naming the differing keys if the protocols differ, for intervals of different kinds, and
+    for a metric that was not evaluated for every experiment.
     """
     refuse_unfair({name: item.protocol for name, item in results.items()})
+    refuse_mixed_samples(results)
+    confidence = confidence_of(results)
     if metric == "recall_at_1" and not any(item.summary("test", mode, metric) for item in results.values()):
         metric = "precision_at_1"  # the same number, and the name under which it is usually measured
     rows = {name: _summary(name, item, mode, metric) for name, item in results.items()}
     best_first = dict(sorted(results.items(), key=lambda entry: -rows[entry[0]].mean))
-    methods = _methods_table(best_first, rows, mode, metric)
-    return {"methods": methods, "pairs": comparison_table(best_first, mode=mode, metric=metric)}
+    letters = groups_of(results, mode=mode, metric=metric, confidence=confidence)
+    methods = _methods_table(best_first, rows, letters, confidence, mode, metric)
+    pairs = comparison_table(best_first, mode=mode, metric=metric, confidence=confidence)
+    return {"methods": methods, "pairs": pairs}
 
 
 def _methods_table(
-    results: Mapping[str, ExperimentResults], rows: Mapping[str, SummaryRow], mode: str, metric: str
+    results: Mapping[str, ExperimentResults],
+    rows: Mapping[str, SummaryRow],
+    letters: Mapping[str, str],
+    confidence: float,
+    mode: str,
+    metric: str,
 ) -> Table:
-    letters = groups_of(results, mode=mode, metric=metric)
     lines = tuple(
         (name, _estimate(rows[name], metric), letters.get(name, ""), _done(item, "search"), _done(item, "reproduction"))
         for name, item in results.items()
     )
     columns = ("Method", metric_label(metric), "Group", "Trials", "Repr.")
     notes = (
+        f"Mean ± half width of the {confidence:.0%} interval (Student t) over n trainings (n).",
         "Group: methods that share a letter cannot be told apart (paired t-tests, Holm over all pairs).",
         *_warnings(results),
     )
@@ -75,4 +85,4 @@ def _warnings(results: Mapping[str, ExperimentResults]) -> list[str]:
     if len(set(seeds.values())) > 1:
         listed = ", ".join(f"{name} {seed}" for name, seed in seeds.items())
         found.append(f"The experiments have different seeds ({listed}): reproductions of equal index share no seed.")
-    return found
+    return [*found, *environment_notes(results)]

@@ -108,6 +108,10 @@ class ExperimentResults:
         ]
         if overtaken:
             marks.append(f"{len(overtaken)} reproductions of a setting that a later trial beat are not counted")
+        failed = [t for t in self.trials if t.kind == "reproduction" and t.state == "failed"]
+        if failed:
+            tried = sum(t.kind == "reproduction" and t.state != "running" for t in self.trials)
+            marks.append(f"{len(failed)} of {tried} reproductions failed and are in no mean")
         samples = {row.sample for row in self.summaries}
         if "best_trial" in samples:
             marks.append("the selected trial itself, no reproductions")

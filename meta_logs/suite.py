@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from meta_logs.environments import environment_notes
 from meta_logs.formatting import Estimate, Value, is_fraction, metric_label, parameters_text, words
 from meta_logs.results import ExperimentResults, results_of
 from meta_logs.statistics.compare import Comparison, compare
@@ -33,6 +34,7 @@ def suite_table(
     (otherwise each experiment's own). Raises :class:`UserError` naming the differing keys if the protocols differ.
     """
     refuse_unfair({method: item.protocol for method, item in results.items()})
+    refuse_mixed_samples(results)
     confidence = confidence_of(results)
     letters = groups_of(results, confidence=confidence)
     marks = {method: "; ".join(item.marks) for method, item in results.items()}
@@ -49,7 +51,7 @@ def suite_table(
         row += [marks.get(method, "")] if any(marks.values()) else []
         rows.append(tuple(row))
     absent = [method for method in budgets if method not in results]
-    notes = [f"Not started: {', '.join(absent)}."] if absent else []
+    notes = [*environment_notes(results), *([f"Not started: {', '.join(absent)}."] if absent else [])]
     return Table(title, tuple(columns), tuple(rows), (*_notes(results, confidence), *notes))
 
 
@@ -62,6 +64,17 @@ def confidence_of(results: Mapping[str, ExperimentResults]) -> float:
             "experiments the same `confidence`."
         )
     return levels.pop() if levels else 0.95
+
+
+def refuse_mixed_samples(results: Mapping[str, ExperimentResults]) -> None:
+    """Raise a :class:`UserError` if only some means include the trial that was selected, which flatters them."""
+    with_best = [name for name, item in results.items() if any(row.sample == "include_best" for row in item.summaries)]
+    without = [name for name, item in results.items() if any(row.sample == "reproductions" for row in item.summaries)]
+    if with_best and without:
+        raise UserError(
+            f"the means of {', '.join(with_best)} include the selected trial, those of {', '.join(without)} do not: "
+            "give all experiments the same `include_best`."
+        )
 
 
 def _cost(item: ExperimentResults | None, budget: Budget) -> list[Value]:

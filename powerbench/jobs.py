@@ -22,6 +22,9 @@ SEPARATE = "separate"
 CONCATENATED = "concatenated"
 MODES = (SEPARATE, CONCATENATED)
 
+PINNED_TO = "POWERBENCH_PINNED_TO"
+"""Environment variable of a worker process: the GPU that it was told to use."""
+
 UNTRAINED_EPOCHS = {UNTRAINED_TRUNK: -1, UNTRAINED_TRUNK_AND_EMBEDDER: 0}
 """The epoch numbers under which untrained weights are recorded."""
 

@@ -24,11 +24,24 @@ SELECTION = "validation_best"
 PLACES = ("root", "download", "sources", "file", "files", "images")
 """Arguments of datasets and split managers that say where files are: checksums say what is in them."""
 
+NEVER_SEARCHED = frozenset(
+    {
+        *("dataset", "skip_unreadable", "split_manager", "splits_to_eval"),
+        *("tester", "aggregator", "ensemble", "hook_container", "evaluation_metrics", "ties"),
+        *("check_untrained_accuracy", "skip_eval_if_already_done", "skip_ensemble_eval_if_already_done"),
+        *("seed", "confidence", "include_best", "search_strategy", "first_trials", "parallel_trials"),
+        *("device", "threads_per_run", "checkpoint_seconds", "keep_weights"),
+    }
+)
+"""Top-level keys that say by what trials are judged, or how they are run: the same for all trials of a search."""
+
 PROTOCOL_OPTIMIZERS = ("trunk_optimizer", "embedder_optimizer")
 AMOUNTS = ("trials", "first_trials", "reproductions")
 WAYS_OF_SEARCH = ("search_strategy", "parallel_trials")
 SEARCH_KEYS = (*AMOUNTS, *WAYS_OF_SEARCH)
 """Protocol keys that say how much was tried and how it was found, not under which conditions."""
+OF_OPENED_DATA = ("dataset_checksum", "split_checksums", "trunk_weights", "skipped_images")
+"""Protocol keys that only the opened data and weights tell, whatever the config says."""
 ANY = "any"
 """A way of search that makes no difference: nothing is searched, or a grid completely."""
 SEARCHED = "searched"
@@ -106,6 +119,22 @@ def protocol_of(
     if config.freeze_trunk:  # a frozen trunk is trained by nobody
         protocol["trunk_optimizer"] = None
     return protocol
+
+
+def refuse_searched_conditions(wheres: Mapping[str, str]) -> None:
+    """Raise a :class:`UserError` if a search would choose what its own trials are judged by.
+
+    ``wheres``: the slash path of each searched parameter, and where it was set. Trials on different splits could even
+    train on each other's test classes.
+    """
+    for path, where in wheres.items():
+        keys = path.split("/")
+        if keys[0] in NEVER_SEARCHED or keys[-1] == "label_hierarchy_level":
+            raise UserError(
+                f"{path} cannot be searched: all trials of a search are judged by the same data, splits and measure, "
+                "and run in the same way. Give it one value.",
+                where=where,
+            )
 
 
 def fingerprint(protocol: Mapping[str, Any]) -> str:

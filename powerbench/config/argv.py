@@ -97,6 +97,11 @@ def _flag_value(name: str, words: list[str], kind: FlagType) -> Any:
         raise UserError("needs a value.", where=f"--{name}")
     if kind is list:
         return _names(name, words)
+    if len(words) > 1:
+        raise UserError(
+            f"takes one value, not {len(words)} ({', '.join(words)}); put it in quotes if it has spaces.",
+            where=f"--{name}",
+        )
     if isinstance(kind, tuple):
         if text not in kind:
             raise UserError(f"takes {' or '.join(kind)}, not {text!r}.", where=f"--{name}", near=nearest(text, kind))

@@ -56,11 +56,19 @@ def _refuse_growth(node: yaml.Node, sizes: dict[int, int]) -> int:
     return sizes[id(node)]
 
 
+_OTHER_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes what the loader reads back as the same value."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Line breaks other than the usual one are lost unless they are escaped."""
+        style = '"' if _OTHER_LINE_BREAKS.search(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def _our_scalars(resolvers: dict[str, list[tuple[str, re.Pattern[str]]]]) -> dict[str, list[tuple[str, Any]]]:
@@ -80,6 +88,7 @@ def _our_scalars(resolvers: dict[str, list[tuple[str, re.Pattern[str]]]]) -> dic
 
 
 _Loader.yaml_implicit_resolvers = _our_scalars(yaml.SafeLoader.yaml_implicit_resolvers)
+_Dumper.add_representer(str, _Dumper.represent_text)
 _Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 

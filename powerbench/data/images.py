@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -175,7 +176,7 @@ class ImageInputs:
                 generator=torch.Generator(),  # else starting workers would draw from the global one
                 pin_memory=self._device.type == "cuda",
                 multiprocessing_context="fork" if sys.platform == "linux" else None,
-                worker_init_fn=_end_with_parent,
+                worker_init_fn=partial(_end_with_parent, os.getpid()),
             )
         self._plans[part].requests = requests
         return self._loaders[part]
@@ -192,9 +193,9 @@ def _bytes_of(started: Any) -> int:
     return int(started.width * started.height * 4)
 
 
-def _end_with_parent(worker: int) -> None:
-    """End this worker soon after its parent (torch's own watch takes five seconds or more)."""
-    parent = os.getppid()
+def _end_with_parent(parent: int, worker: int) -> None:
+    """End this worker soon after its parent (torch's own watch takes five seconds or more, and never ends a worker
+    whose parent was gone before the worker began to watch)."""
 
     def watch() -> None:
         while os.getppid() == parent:

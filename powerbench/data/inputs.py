@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from powerbench.config.schema import ExperimentConfig, thaw
+from powerbench.config.user_files import wherever_they_lie
 from powerbench.data.features import FeatureInputs, FrozenTrunk, compute_features, kept_features, state_hash
 from powerbench.data.images import ImageInputs, InputPart
 from powerbench.data.recipes import Recipe, build_recipe, is_deterministic
@@ -133,8 +134,8 @@ def _common_key(
     installed = environment_of_process()
     return {
         "dataset": dataset.checksum,
-        "trunk": config.models.trunk.name,
-        "arguments": {k: v for k, v in thaw(config.models.trunk.args).items() if k != "weights"},
+        "trunk": wherever_they_lie(config.models.trunk.name),
+        "arguments": {k: v for k, v in wherever_they_lie(thaw(config.models.trunk.args)).items() if k != "weights"},
         "weights": state_hash(trunk),
         "input": repr(trunk.input),
         "outputs": ["pooled"],

@@ -5,19 +5,27 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from powerbench.errors import UserError
+from powerbench.files import sha256_of, write_atomic
 from split_managers.contract import DatasetIndex
 
 if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+READERS = 16
+"""Files that are read at a time for a checksum: on a network file system most of the time is waiting."""
 
 
 def class_folders(root: Path) -> list[str]:
@@ -67,9 +75,57 @@ def single_level_index(
 
 
 def files_checksum(index: DatasetIndex, files: Sequence[Path]) -> str:
-    """SHA-256 over the items' names, labels and sizes in bytes; the files are not opened."""
-    sizes = np.array([file.stat().st_size for file in files], dtype="<i8")
-    return hashlib.sha256(index.checksum().encode() + sizes.tobytes()).hexdigest()
+    """SHA-256 over the items' names, labels and contents, wherever the files lie.
+
+    Every file is read, once while it stays as it is (:func:`checksums_kept_in`): one picture in place of another of
+    the same name and size would otherwise pass for the same data.
+    """
+    return _checksum(index.checksum(), tuple(_state(file) for file in files), _FOLDER.get())
+
+
+@contextmanager
+def checksums_kept_in(folder: Path) -> Iterator[None]:
+    """While this lasts, checksums of files are kept in ``folder``, and read from there while size and times agree."""
+    before = _FOLDER.set(folder)
+    try:
+        yield
+    finally:
+        _FOLDER.reset(before)
+
+
+_State = tuple[str, int, int, int]
+_FOLDER: ContextVar[Path | None] = ContextVar("folder of kept checksums", default=None)
+_LENGTH = hashlib.sha256().digest_size * 2
+_SETTLED = 2 * 10**9
+"""Nanoseconds after which another change of a file changes its times, on any file system."""
+
+
+def _state(file: Path) -> _State:
+    """The file and what changes with its content."""
+    status = file.stat()
+    return str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@lru_cache(maxsize=4)
+def _checksum(names_and_labels: str, states: tuple[_State, ...], folder: Path | None) -> str:
+    if folder is None:
+        return _computed(names_and_labels, states)
+    kept = folder / hashlib.sha256(repr((names_and_labels, states)).encode()).hexdigest()
+    if kept.is_file() and len(known := kept.read_text()) == _LENGTH:
+        return known
+    checksum = _computed(names_and_labels, states)
+    newest = max((changed for *_, changed in states), default=0)
+    if time.time_ns() - newest > _SETTLED:
+        write_atomic(kept, checksum)
+    return checksum
+
+
+def _computed(names_and_labels: str, states: Sequence[_State]) -> str:
+    digest = hashlib.sha256(names_and_labels.encode())
+    with ThreadPoolExecutor(READERS) as readers:
+        for content in readers.map(sha256_of, (Path(state[0]) for state in states)):
+            digest.update(bytes.fromhex(content))
+    return digest.hexdigest()
 
 
 def decode_image(source: Path | bytes, name: str) -> Image.Image:

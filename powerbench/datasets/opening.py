@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from powerbench.classes import build
 from powerbench.config.schema import ExperimentConfig
 from powerbench.datasets.checking import check_images
 from powerbench.datasets.contract import Dataset
+from powerbench.datasets.image_files import checksums_kept_in
 from powerbench.datasets.leaving_out import leaving_out
 from powerbench.errors import UserError
 from powerbench.jobs import Places
@@ -18,7 +21,8 @@ def open_dataset(config: ExperimentConfig, places: Places) -> Dataset:
 
     Raises UserError if it is missing, incomplete or cannot be built.
     """
-    dataset: Dataset = build("dataset", config.dataset, dataset_root=places.dataset_root)
+    with checksums_kept_in(Path(places.cache_dir) / "checksums"):
+        dataset: Dataset = build("dataset", config.dataset, dataset_root=places.dataset_root)
     if not isinstance(getattr(dataset, "index", None), DatasetIndex):
         raise UserError("a dataset needs an `index` that is a split_managers.DatasetIndex", where=config.dataset.name)
     return (

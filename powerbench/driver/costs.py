@@ -13,14 +13,12 @@ from powerbench.console import duration
 from powerbench.driver.folder import ExperimentFolder
 from powerbench.driver.preparing import Prepared
 from powerbench.driver.user_code import located
-from powerbench.protocol import SEARCH_KEYS, differences
+from powerbench.protocol import OF_OPENED_DATA, SEARCH_KEYS, differences
 from powerbench.roots import Roots
 
 if TYPE_CHECKING:
     from powerbench.store.rows import ExperimentRow
     from powerbench.store.store import Store
-
-_KEYS_OF_OPENED_DATA = ("dataset_checksum", "split_checksums", "trunk_weights", "skipped_images")
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def seconds_of_fold_run(name: str, protocol: Mapping[str, Any], store: Store | N
     """
     if store is None:
         return None
-    ignored = (*SEARCH_KEYS, *_KEYS_OF_OPENED_DATA)
+    ignored = (*SEARCH_KEYS, *OF_OPENED_DATA)
     alike = [row for row in store.experiments() if not differences(protocol, row.protocol, ignoring=ignored)]
     for rows in ([row for row in alike if row.name == name], alike):
         seconds = [taken for row in rows for taken in _seconds(row, store)]

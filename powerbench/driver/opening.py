@@ -17,7 +17,7 @@ from powerbench.errors import UserError, nearest
 from powerbench.files import remove_leftovers
 from powerbench.jobs import MODES
 from powerbench.plan import Budget
-from powerbench.protocol import continued, fingerprint
+from powerbench.protocol import OF_OPENED_DATA, continued, fingerprint
 from powerbench.roots import Roots
 
 if TYPE_CHECKING:
@@ -30,13 +30,23 @@ def prepare_request(request: Request, roots: Roots, store: Store | None, *, with
     ``store`` is ``None`` if there is none yet.
     """
     merged, budget, _ = _requested(request, roots, store)
-    return prepare_config(request.name, merged, budget, roots, store, with_data=with_data)
+    return prepare_config(request.name, merged, budget, roots, store, merge=request.merge, with_data=with_data)
 
 
 def prepare_config(
-    name: str, merged: MergedConfig, budget: Budget, roots: Roots, store: Store | None, *, with_data: bool = True
+    name: str,
+    merged: MergedConfig,
+    budget: Budget,
+    roots: Roots,
+    store: Store | None,
+    *,
+    merge: bool,
+    with_data: bool = True,
 ) -> Prepared:
-    """Check the config and the budget that an experiment is to have; write nothing."""
+    """Check the config and the budget that an experiment is to have; write nothing.
+
+    ``merge``: the experiment may go on with other data than those of its earlier runs.
+    """
     folder = ExperimentFolder(roots.experiments / name)
     if folder.path.exists() and not folder.path.is_dir():
         raise UserError(f"{folder.path} is a file: take another --experiment_name, or move the file away.")
@@ -44,6 +54,8 @@ def prepare_config(
     if store is not None:
         _refuse_late_first_trials(name, prepared, store)
         _refuse_other_parameters(name, prepared, store)
+        if with_data and not merge:
+            _refuse_other_data(name, prepared, store)
     if with_data and not (store and is_finished(name, prepared, store, folder)):
         prepared.rehearse(roots, folder.user_code)
     return prepared
@@ -87,6 +99,25 @@ def _refuse_other_parameters(name: str, prepared: Prepared, store: Store) -> Non
                 f"{', '.join(sorted(searched)) or 'nothing'} is to be searched. Only bounds and lists of values can "
                 "change while a search goes on: take another --experiment_name."
             )
+
+
+def _refuse_other_data(name: str, prepared: Prepared, store: Store) -> None:
+    """Data and weights files can change under an unchanged config; then its results would be of two kinds."""
+    known = store.experiment(name)
+    if known is None or not any(
+        run.state != "running" for trial in store.trials(known.id) for run in store.runs(trial.id)
+    ):
+        return
+    changed = [
+        key for key in OF_OPENED_DATA if key in known.protocol and known.protocol[key] != prepared.protocol.get(key)
+    ]
+    if changed:
+        raise UserError(
+            f"{name} has results on other data: {', '.join(changed)} changed since (dataset "
+            f"{prepared.config.dataset.name}, trunk {prepared.config.models.trunk.name}). Bring the earlier ones back, "
+            "take another --experiment_name, or add --merge_argparse_when_resuming to continue with these; its results "
+            "are then marked as mixed and compared with no others."
+        )
 
 
 def require_known(name: str, store: Store | None, roots: Roots, flags: str) -> None:

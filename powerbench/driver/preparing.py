@@ -17,7 +17,7 @@ from powerbench.config.typed import typed
 from powerbench.driver.user_code import adopt, located
 from powerbench.errors import UserError
 from powerbench.plan import Budget, Plan
-from powerbench.protocol import fingerprint, protocol_of
+from powerbench.protocol import fingerprint, protocol_of, refuse_searched_conditions
 from powerbench.roots import Roots
 from powerbench.search.given import given_points
 from powerbench.search.space import Space, space_of
@@ -85,9 +85,7 @@ class Prepared:
     @property
     def planned_search_trials(self) -> int:
         """Search trials to run in all: a grid ends when it is complete."""
-        if self.budget.trials and self.config.search_strategy == "grid":
-            return min(self.budget.trials, self.space.grid_size)
-        return self.budget.trials
+        return self.space.planned(self.config.search_strategy, self.budget.trials)
 
     @property
     def planned_trials(self) -> int:
@@ -141,7 +139,9 @@ def outline(merged: MergedConfig, budget: Budget, *, user_code: Path | None = No
     """What follows from a merged config and a budget alone; no library is imported, no data or weights opened."""
     adopted, files = adopt(merged.categories, user_code)
     merged = merged.with_categories(adopted)
-    space = space_of(search_keys(merged))
+    searched = search_keys(merged)
+    refuse_searched_conditions({key.path: merged.where(key.keys) for key in searched})
+    space = space_of(searched)
     config = typed(fill(merged, first_values(merged)), merged)
     _check_budget(config, budget, space)
     given = given_points(space, config.first_trials, where=merged.where("first_trials")) if budget.trials else ()

@@ -79,7 +79,7 @@ def prepare_reproduction(
     if known is not None:
         _refuse_other_experiment(request.name, folder, known.config, merged)
         budget = Budget.from_plain(known.budget).at_least(budget)
-    prepared = prepare_config(request.name, merged, budget, roots, store, with_data=with_data)
+    prepared = prepare_config(request.name, merged, budget, roots, store, merge=request.merge, with_data=with_data)
     return Reproduction(request.name, origin, prepared, same_seed)
 
 

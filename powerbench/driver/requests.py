@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from powerbench.config.free import is_free
 from powerbench.config.keys import parse_key
 from powerbench.config.merged import MergedConfig, load_config
 from powerbench.driver.user_code import adopt
@@ -14,34 +15,8 @@ from powerbench.errors import UserError
 from powerbench.plan import Budget
 from powerbench.store.rows import ExperimentRow
 
-FREE_KEYS = frozenset(
-    {
-        "splits_to_eval",
-        "skip_eval_if_already_done",
-        "skip_ensemble_eval_if_already_done",
-        "checkpoint_seconds",
-        "keep_weights",
-        "confidence",
-        "include_best",
-        "device",
-    }
-)
-"""Top-level keys a resumed command may change freely: they choose what to show or where to run."""
-
 METHOD_KEYS = frozenset({"trainer", "loss_funcs", "mining_funcs", "sampler", "models", "optimizers", "transforms"})
 """Top-level keys under which a method's own settings stand (some of the protocol's stand there, too)."""
-
-FREE_PATHS = frozenset(
-    {
-        "trainer/*/dataloader_num_workers",
-        "tester/GlobalEmbeddingSpaceTester/dataloader_num_workers",
-        "tester/GlobalEmbeddingSpaceTester/batch_size",
-        "dataset/*/download",
-        "dataset/*/root",
-        "dataset/*/sources",
-        "dataset/*/images",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -102,7 +77,7 @@ def changed_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def result_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Those of :func:`changed_paths` at which a change can change a result."""
-    return [path for path in changed_paths(old, new) if not _free(path)]
+    return [path for path in changed_paths(old, new) if not is_free(path)]
 
 
 def method_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -118,9 +93,23 @@ def _asked(request: Request, stored: MergedConfig, config_folder: Path | None) -
     fresh = _fresh(request, config_folder)
     if not request.merge or request.layers:
         return fresh
+    _refuse_unnamed_categories(request, config_folder)
     kept = stored.with_overrides(request.overrides)
     named = {category: fresh.categories[category] for category in request.config_names}
     return kept.with_categories({**kept.categories, **named})
+
+
+def _refuse_unnamed_categories(request: Request, config_folder: Path | None) -> None:
+    """Raise a :class:`UserError` if a file sets keys of a category for which no files are named: they would be lost."""
+    usual = load_config({}, {}, folder=config_folder).categories
+    found = load_config(request.config_names, {}, folder=config_folder).categories
+    touched = sorted(c for c in found if c not in request.config_names and found[c] != usual.get(c))
+    if touched:
+        raise UserError(
+            f"the files named for {', '.join(request.config_names)} set keys of {', '.join(touched)} too: "
+            "name files for that as well, or set those keys on the command line.",
+            where="--merge_argparse_when_resuming",
+        )
 
 
 def _collect_changes(old: Any, new: Any, path: str, paths: list[str]) -> None:
@@ -131,11 +120,10 @@ def _collect_changes(old: Any, new: Any, path: str, paths: list[str]) -> None:
                 _collect_changes(old[key], new[key], below, paths)
             else:
                 paths.append(below)
-    elif (old or None) != (new or None) and old != new:
+    elif old != new and not (_says_nothing(old) and _says_nothing(new)):
         paths.append(path)
 
 
-def _free(path: str) -> bool:
-    parts = path.split("/")
-    wild = "/".join([parts[0], "*", *parts[2:]])
-    return parts[0] in FREE_KEYS or path in FREE_PATHS or wild in FREE_PATHS
+def _says_nothing(value: Any) -> bool:
+    """Null and an empty mapping are two spellings of the same; 0 and False are values."""
+    return value is None or value in ({}, [], ())

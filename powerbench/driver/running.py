@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from powerbench.driver.evaluating import evaluate
 from powerbench.driver.experiment import Experiment
-from powerbench.driver.finishing import write_results
+from powerbench.driver.finishing import write_best_parameters, write_results
 from powerbench.driver.log import ExperimentLog, open_log
 from powerbench.driver.progress import Progress
 from powerbench.driver.runs import Runs
@@ -30,7 +30,7 @@ def run_experiment(experiment: Experiment, work: Work) -> None:
     with _session(experiment, work) as runs:
         if budget.trials:
             search(runs)
-            write_results(experiment)
+            write_best_parameters(experiment)  # at hand while the reproductions run
         if budget.repeats is not None:
             repeat(runs, budget.repeats)
         if budget.reproductions:

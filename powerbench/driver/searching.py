@@ -37,6 +37,7 @@ def search(runs: Runs) -> None:
             if ended is not None:
                 keep_only_best(runs)
         else:
+            keep_only_best(runs)  # of trials that ended just before a session was killed
             return
 
 

@@ -125,16 +125,15 @@ def status_of(store: Store, experiment: ExperimentRow, log: Sequence[Mapping[str
 
 
 def planned_search(experiment: ExperimentRow, budget: Budget) -> int:
-    """Search trials to run in all; a grid that the budget covers ends when it is complete."""
+    """Search trials to run in all; a grid ends when it is complete."""
     if budget.repeats is not None:
         return 1
-    if not budget.trials or experiment.protocol.get("search_strategy") != "any":
-        return budget.trials
     from powerbench.config.merged import MergedConfig
     from powerbench.config.search_keys import search_keys
     from powerbench.search.space import space_of
 
-    return min(budget.trials, space_of(search_keys(MergedConfig.from_plain(experiment.config))).grid_size)
+    merged = MergedConfig.from_plain(experiment.config)
+    return space_of(search_keys(merged)).planned(merged.flat().get("search_strategy", "ax"), budget.trials)
 
 
 def most_at_once(intervals: Iterable[tuple[float, float]]) -> int:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from powerbench.config.merged import MergedConfig
-from powerbench.config.search_keys import search_keys
 from powerbench.console import complain
 from powerbench.driver.folder import ExperimentFolder
 from powerbench.driver.importing import import_record, store_that_knows
@@ -15,34 +14,38 @@ from powerbench.driver.opening import is_finished, open_experiment, outline_requ
 from powerbench.driver.preparing import Prepared
 from powerbench.driver.requests import Request
 from powerbench.driver.running import run_experiment
+from powerbench.driver.statuses import planned_search
 from powerbench.driver.suites import Part
 from powerbench.driver.work import Work
 from powerbench.errors import PowerbenchError, UserError
 from powerbench.plan import Budget
 from powerbench.protocol import refuse_unfair
 from powerbench.roots import Roots
-from powerbench.search.space import space_of
 
 if TYPE_CHECKING:
     from powerbench.store.rows import ExperimentRow
     from powerbench.store.store import Store
 
 
+SHARED_BY_ALL = {"seed": 0, "confidence": 0.95, "include_best": False}
+"""Keys beside the protocol's that are equal for all methods of a table, and what they are where a config lacks them."""
+
+
 def prepare_part(part: Part, roots: Roots) -> dict[str, Prepared]:
     """Check every method that is not finished, before the first one trains; a finished one needs no libraries.
 
-    Raises :class:`UserError` for whatever is wrong, and unless all methods share their protocol and their seed.
+    Raises :class:`UserError` for whatever is wrong, and unless all methods share protocol, seed and intervals.
     """
     left: dict[str, Prepared] = {}
-    fixed: dict[str, tuple[Mapping[str, Any], int]] = {}
+    fixed: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     for method, request in part.requests.items():
         with _told_of(method), store_that_knows(request.name, roots) as store:
             finished = _finished(request, roots, store)
             if finished is None:
                 left[method] = prepare_request(request, roots, store)
-                fixed[method] = left[method].protocol, left[method].config.seed
+                fixed[method] = left[method].protocol, left[method].merged.flat()
             else:
-                fixed[method] = finished.protocol, finished.seed
+                fixed[method] = finished.protocol, MergedConfig.from_plain(finished.config).flat()
     _refuse_unequal(part, fixed)
     return left
 
@@ -53,7 +56,7 @@ def plan_part(part: Part, roots: Roots) -> dict[str, Prepared]:
     for method, request in part.requests.items():
         with _told_of(method):
             prepared[method] = prepare_request(request, roots, None, with_data=False)
-    _refuse_unequal(part, {method: (item.protocol, item.config.seed) for method, item in prepared.items()})
+    _refuse_unequal(part, {method: (item.protocol, item.merged.flat()) for method, item in prepared.items()})
     return prepared
 
 
@@ -75,11 +78,13 @@ def _told_of(method: str) -> Iterator[None]:
         raise UserError(f"{method}: {error.what}", where=error.where, near=error.near) from error
 
 
-def _refuse_unequal(part: Part, fixed: Mapping[str, tuple[Mapping[str, Any], int]]) -> None:
+def _refuse_unequal(part: Part, fixed: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+    """Raise a :class:`UserError` unless protocols, seeds, and what the intervals are taken over agree."""
     refuse_unfair({method: protocol for method, (protocol, _) in fixed.items()})
-    seeds = {seed for _, seed in fixed.values()}
-    if len(seeds) > 1:
-        raise UserError(f"the methods of a suite share one seed, but {part.name} has {sorted(seeds)}.")
+    for key, default in SHARED_BY_ALL.items():
+        values = {config.get(key, default) for _, config in fixed.values()}
+        if len(values) > 1:
+            raise UserError(f"the methods of a suite share one {key}, but {part.name} has {sorted(values)}.")
 
 
 def take_up_folders(part: Part, roots: Roots, store: Store) -> None:
@@ -116,7 +121,4 @@ def _planned(known: ExperimentRow | None, asked: Budget) -> Budget:
     if known is None:
         return asked
     budget = Budget.from_plain(known.budget).at_least(asked)
-    merged = MergedConfig.from_plain(known.config)
-    if not budget.trials or merged.flat().get("search_strategy") != "grid":
-        return budget
-    return Budget(min(budget.trials, space_of(search_keys(merged)).grid_size), budget.reproductions)
+    return Budget(planned_search(known, budget), budget.reproductions)

@@ -7,15 +7,13 @@ changed file is a changed config, and every worker reads the copy.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from powerbench.config.user_files import rename_files
 from powerbench.errors import UserError
 from powerbench.files import sha256_of, write_atomic
-
-_CLASS_IN_FILE = re.compile(r"(?P<path>.+\.py):(?P<name>\w+)")
 
 
 def adopt(config: Any, folder: Path | None) -> tuple[Any, dict[str, Path]]:
@@ -36,24 +34,15 @@ def adopt(config: Any, folder: Path | None) -> tuple[Any, dict[str, Path]]:
         files[name] = path
         return name
 
-    return _rename(config, hashed), files
+    return rename_files(config, hashed), files
 
 
 def located(config: Any, folder: Path, files: Mapping[str, Path] | None = None) -> Any:
     """The opposite: hashed names become absolute paths, in ``files`` (not copied yet) or else in ``folder``."""
-    return _rename(config, lambda name: str((files or {}).get(name, folder / name)))
+    return rename_files(config, lambda name: str((files or {}).get(name, folder / name)))
 
 
 def copy_files(files: Mapping[str, Path], folder: Path) -> None:
     """Copy adopted files into an experiment's ``user_code``."""
     for name, path in files.items():
         write_atomic(folder / name, path.read_bytes())
-
-
-def _rename(value: Any, rename: Callable[[str], str]) -> Any:
-    if isinstance(value, Mapping):
-        return {_rename(key, rename): _rename(item, rename) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rename(item, rename) for item in value]
-    match = _CLASS_IN_FILE.fullmatch(value) if isinstance(value, str) else None
-    return f"{rename(match['path'])}:{match['name']}" if match else value

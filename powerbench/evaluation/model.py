@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError
+from powerbench.jobs import PINNED_TO
 from powerbench.methods.contract import Method, Outputs
 from powerbench.models.batchnorm import freeze_batchnorm
 from powerbench.models.trunk_contract import ImageTrunk
@@ -84,9 +86,14 @@ class Model:
 
 
 def choose_device(config: ExperimentConfig) -> torch.device:
-    """The configured device; ``auto`` is the first GPU if there is one. Raises UserError if it does not exist."""
+    """The configured device; ``auto`` is the first GPU if there is one.
+
+    Raises UserError if it does not exist, or if this worker process was given a GPU that does not.
+    """
     text = config.device
     if text == "auto":
+        if PINNED_TO in os.environ and not torch.cuda.is_available():
+            raise UserError(f"there is no GPU {os.environ[PINNED_TO]} that torch could use.", where="--devices")
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(text)

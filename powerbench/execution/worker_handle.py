@@ -14,7 +14,7 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
-from powerbench.jobs import Job, to_json
+from powerbench.jobs import PINNED_TO, Job, to_json
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def _environment(device: str | None) -> dict[str, str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     if device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = _among_visible(device)
+        environment[PINNED_TO] = device
     return environment
 
 

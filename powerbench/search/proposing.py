@@ -133,6 +133,10 @@ def _unless_taken(
         for candidate in candidates:
             if canonical(candidate) not in refused:
                 return candidate
+        if space.is_grid:  # its last points are rarely drawn
+            left = (space.grid_point(place) for place in range(space.grid_size))
+            if (unseen := next((one for one in left if canonical(one) not in refused), None)) is not None:
+                return unseen
     return point
 
 

@@ -96,6 +96,15 @@ class Space:
         return hashlib.sha256(canonical(dataclasses.asdict(self)).encode()).hexdigest()[:16]
 
     @property
+    def is_grid(self) -> bool:
+        """Whether everything searched is a list to be tried completely."""
+        return bool(self.parameters) and all(parameter.kind == "grid" for parameter in self.parameters)
+
+    def planned(self, strategy: str, trials: int) -> int:
+        """How many of at most ``trials`` a search runs: a grid ends when it is complete, whatever the order."""
+        return min(trials, self.grid_size) if trials and (self.is_grid or strategy == "grid") else trials
+
+    @property
     def grid_size(self) -> int:
         """The number of points of the complete grid. Raises UserError unless every parameter is a list of values."""
         for parameter in self.parameters:

@@ -20,7 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from powerbench.config.free import without_free
 from powerbench.config.schema import thaw
+from powerbench.config.user_files import wherever_they_lie
 from powerbench.evaluation.weights import best_weights_file
 from powerbench.files import write_atomic
 from powerbench.jobs import TrainJob, TrainResult, result_from_json, to_json
@@ -38,7 +40,8 @@ log = logging.getLogger(__name__)
 
 def run_key(job: TrainJob, **facts: str) -> str:
     """The hash of everything that decides what a fold run computes; ``facts``: checksums of its inputs."""
-    setting = {"config": thaw(job.config), "fold": job.fold, "seed": job.seed, **facts}
+    config = wherever_they_lie(without_free(thaw(job.config)))
+    setting = {"config": config, "fold": job.fold, "seed": job.seed, **facts}
     return hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()
 
 

@@ -89,6 +89,18 @@ MISTAKES = {
         "metric_loss_optimizer",
     ),
     "a grid over a range": (f"--experiment_name x {DEMO} {SEARCH} --search_strategy grid", "GRID"),
+    "a search over the split": (
+        f"--experiment_name x {DEMO} --bayes_opt_iters 2 --split_manager~APPLY~2 {{test_size~BAYESIAN~: [0.3, 0.5]}}",
+        "split_manager/ClassDisjointSplitManager/test_size cannot be searched",
+    ),
+    "a search over the measure": (
+        f"--experiment_name x {DEMO} --bayes_opt_iters 2 --ties~CHOICE_BAYESIAN~ [pessimistic, optimistic]",
+        "ties cannot be searched",
+    ),
+    "a search over the seed": (
+        f"--experiment_name x {DEMO} --bayes_opt_iters 2 --seed~INT_BAYESIAN~ [0, 9]",
+        "seed cannot be searched",
+    ),
     "a missing file of the user's": (
         f"--experiment_name x {DEMO} --loss_funcs~OVERRIDE~ {{metric_loss: {{none.py:L: {{}}}}}}",
         "none.py",

@@ -35,6 +35,12 @@ def bash_words(text):
     return done.stdout.split("\0")[:-1]
 
 
+@pytest.mark.parametrize("name", ["experiment_name", "bayes_opt_iters", "dataset_root", "resume_training"])
+def test_a_stray_word_is_no_part_of_a_flags_single_value(name):
+    assert f"--{name}: takes one value, not 2" in refusal(f"--{name} latest patience~OVERRIDE~")
+    assert line("--dataset_root 'with spaces'").flags == {"dataset_root": Path("with spaces")}
+
+
 def test_flags_have_types():
     parsed = line("--experiment_name 007 --bayes_opt_iters 6 --rate 1e-3 --evaluate --dataset_root /a/b --names a b")
     assert parsed.flags == {

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from powerbench.config.yaml_text import dump_yaml, flow, parse_yaml, read_yaml
@@ -111,6 +111,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
+@example({"a": "\x85", "b": ["x\u2028y"]})
 @settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,6}", fullmatch=True), VALUES, max_size=4))
 def test_what_is_written_is_read_back(value):

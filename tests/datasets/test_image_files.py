@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from powerbench.datasets import image_files
 from powerbench.datasets.image_files import (
+    checksums_kept_in,
     class_folders,
     decode_image,
     files_checksum,
@@ -64,7 +66,7 @@ def test_hidden_names_and_other_files_are_left_out(tmp_path):
     assert [f.relative_to(tmp_path).as_posix() for f in images_below(tmp_path / "b")] == ["b/2.JPG", "b/sub/1.png"]
 
 
-def test_the_checksum_changes_with_names_labels_and_sizes(tmp_path):
+def test_the_checksum_changes_with_names_labels_and_content(tmp_path):
     files = [tmp_path / name for name in ("a.png", "b.png")]
     for file in files:
         file.write_bytes(b"12")
@@ -77,5 +79,37 @@ def test_the_checksum_changes_with_names_labels_and_sizes(tmp_path):
     }
     files[1].write_bytes(b"123")
     changed.add(files_checksum(single_level_index(["x", "y"], [0, 1], ["a", "b"]), files))
-    assert len(changed) == 4
+    files[1].write_bytes(b"13")  # of the same size
+    changed.add(files_checksum(single_level_index(["x", "y"], [0, 1], ["a", "b"]), files))
+    assert len(changed) == 5
     assert first not in changed
+
+
+def test_files_that_stay_as_they_are_are_read_once(tmp_path, monkeypatch):
+    file = tmp_path / "a.png"
+    file.write_bytes(b"12")
+    first = files_checksum(single_level_index(["x"], [0], ["a"]), [file])
+    monkeypatch.setattr("powerbench.datasets.image_files.sha256_of", lambda path: pytest.fail(f"read {path} again"))
+    assert files_checksum(single_level_index(["x"], [0], ["a"]), [file]) == first
+
+
+def test_a_checksum_is_kept_for_files_that_have_settled_and_stay_as_they_are(tmp_path, monkeypatch):
+    file, kept = tmp_path / "a.png", tmp_path / "kept"
+    file.write_bytes(b"one")
+    index = single_level_index(["a"], [0], ["a"])
+    with checksums_kept_in(kept):
+        first = files_checksum(index, [file])
+    assert not kept.exists()  # just written, the file could change without a change of its times
+    monkeypatch.setattr(image_files, "_SETTLED", 0)
+    image_files._checksum.cache_clear()
+    with checksums_kept_in(kept):
+        assert files_checksum(index, [file]) == first
+    (only,) = kept.iterdir()
+    for content, found in (("f" * 64, "f" * 64), ("torn", first)):
+        only.write_text(content)
+        image_files._checksum.cache_clear()
+        with checksums_kept_in(kept):
+            assert files_checksum(index, [file]) == found
+    file.write_bytes(b"two")
+    with checksums_kept_in(kept):
+        assert files_checksum(index, [file]) != first

@@ -157,3 +157,26 @@ def test_what_did_not_fail_is_not_trained_again(searched, capsys):
     assert "nothing failed in t" in capsys.readouterr().err
     assert main(["rerun", "t", "--trial", "search:1", *places(searched)]) == 2
     assert "nothing failed in search:1 of t" in capsys.readouterr().err
+
+
+def test_data_that_changed_under_an_experiment_are_refused(world, tmp_path, capsys):
+    for number in range(16):
+        place = tmp_path / "images" / f"class {number // 2}" / f"{number}.ppm"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"P6 8 8 255\n" + bytes([16 * number] * 192))
+    data = ("--dataset~OVERRIDE~", f"{{ImageFolder: {{root: {tmp_path / 'images'}}}}}")
+    assert world.run("t", *data, reproductions=1) == 0
+    before = world.everything()
+    moved = (tmp_path / "images").rename(tmp_path / "moved")
+    data = ("--dataset~OVERRIDE~", f"{{ImageFolder: {{root: {moved}}}}}")
+    assert world.run("t", *data, reproductions=1) == 0  # the same data elsewhere
+    changed = moved / "class 7" / place.name
+    changed.write_bytes(b"P6 8 8 255\n" + bytes(192))
+    capsys.readouterr()
+    assert world.run("t", *data, reproductions=2) == 2
+    assert "dataset_checksum changed" in capsys.readouterr().err
+    assert world.everything() == before
+    assert world.run("t", *data, "--merge_argparse_when_resuming", reproductions=2) == 0
+    assert world.run("t", *data, reproductions=2) == 0
+    with Store.open(world.root / "results.sqlite") as store:
+        assert store.experiment("t").protocol["changed_midway"] == ["dataset_checksum"]

@@ -25,6 +25,9 @@ GIVEN = {
 }
 
 
+GRID = {"loss_funcs~OVERRIDE~": {"metric_loss": {"ContrastiveLoss": {"neg_margin~GRID~": [0, 0.5]}}}}
+
+
 def write(world, methods, trials=2, reproductions=2, **more):
     shared = {"config_general": ["default", str(world.folder / "tiny.yaml")]}
     content = {"title": "A suite", "trials": trials, "reproductions": reproductions, **shared, "methods": methods}
@@ -276,3 +279,9 @@ def test_the_plan_tells_the_time_from_the_store(finished, capsys):
     assert "2 search trials (the first 1 given) + 2 reproductions on 2 folds" in output
     assert "contrastive: 8 fold runs, at most 96 iterations, about" in output
     assert "searches neg_margin" in output
+
+
+def test_a_complete_grid_stands_beside_a_search_of_the_same_budget(world):
+    path = write(world, {"grid": {"overrides": GRID}, "triplet": {"overrides": TRIPLET}}, trials=3, reproductions=1)
+    assert run(world, path) == 0
+    assert (table(world)["grid"]["Trials"], table(world)["triplet"]["Trials"]) == ("2/2", "3/3")

@@ -4,9 +4,11 @@ import pytest
 import yaml
 
 from powerbench.driver.requests import requested_config
+from powerbench.driver.suite_running import plan_part
 from powerbench.driver.suites import load_suite
 from powerbench.errors import UserError
 from powerbench.plan import Budget
+from powerbench.roots import find_roots
 
 SHARED = {"trials": 2, "reproductions": 3, "config_general": ["default", "demo"], "overrides": {"patience": 3}}
 METHODS = {
@@ -116,3 +118,12 @@ def test_trials_default_to_fixed_settings(load):
 def test_a_mistake_is_named(load, content, said):
     with pytest.raises(UserError, match=said):
         load(**content)
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", 1), ("confidence", 0.9), ("include_best", True)])
+def test_what_intervals_are_taken_over_is_shared_by_all_methods(load, tmp_path, key, value):
+    roots = find_roots({"root_experiment_folder": str(tmp_path)})
+    methods = {"a": {}, "b": {"overrides": {key: value}}}
+    (part,) = load(methods=methods, trials=0, config_dataset=["demo"]).parts
+    with pytest.raises(UserError, match=f"share one {key}, but mine has"):
+        plan_part(part, roots)

@@ -7,9 +7,10 @@ from sklearn.preprocessing import StandardScaler
 from powerbench.config.schema import ExperimentConfig, GlobalEmbeddingSpaceTester
 from powerbench.errors import Stopped, UserError
 from powerbench.evaluation.embedding import NotFinite, check_finite, embed, measurable, reduce_dimensions
-from powerbench.evaluation.model import Stopwatch
+from powerbench.evaluation.model import Stopwatch, choose_device
 from powerbench.evaluation.opening import open_data, open_fold_run
 from powerbench.evaluation.stopping import poller
+from powerbench.jobs import PINNED_TO
 from tests.training.tiny import named, tiny_job
 
 TESTER = GlobalEmbeddingSpaceTester.model_validate({"GlobalEmbeddingSpaceTester": {}})
@@ -128,3 +129,12 @@ def test_a_stopwatch_counts_nested_blocks_once(monkeypatch):
     with watch:
         pass
     assert watch.seconds == 4.0 + 1.0
+
+
+def test_a_worker_pinned_to_a_gpu_that_is_not_there_does_not_compute_on_the_cpu(tmp_path, monkeypatch):
+    config = ExperimentConfig.from_plain({**tiny_job(tmp_path).config, "device": "auto"})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device(config).type == "cpu"
+    monkeypatch.setenv(PINNED_TO, "7")
+    with pytest.raises(UserError, match="no GPU 7"):
+        choose_device(config)

@@ -64,10 +64,12 @@ class Scene:
         """
         mine = {MARK: self._mark, "POWERBENCH_TEST_LOG": str(self.log), "POWERBENCH_TEST_FAULT": fault}
         mine |= {"OMP_NUM_THREADS": "1", "XDG_CONFIG_HOME": str(self.world.folder / "no_user_file")}
+        # A measurement of coverage writes files too, and could not under a limit.
+        inherited = {name: of for name, of in os.environ.items() if not (largest_file and name.startswith("COVERAGE_"))}
         return subprocess.Popen(
             [sys.executable, *program, *words],
             cwd=self.world.folder,
-            env={**os.environ, "PYTHONPATH": f"{HOOKS}{os.pathsep}{ROOT}", **mine},
+            env={**inherited, "PYTHONPATH": f"{HOOKS}{os.pathsep}{ROOT}", **mine},
             stdin=subprocess.DEVNULL,
             stdout=open(self.said.with_suffix(".out"), "wb"),  # no pipes: an orphan would keep them open
             stderr=open(self.said.with_suffix(".err"), "wb"),

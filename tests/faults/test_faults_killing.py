@@ -18,7 +18,7 @@ START = ("store creation:1", "creating the experiment:1", "taking the lease:1", 
 FIRST = ("proposal, not launched:1", "checkpoint:2", "fold result:1", "finished, not recorded:1")
 RECORDING = ("transaction:3", "transaction, later:2")
 LATER = ("dropping weights:1", "checkpoint:7", "evaluation:1", "recording an evaluation:2", "evaluation:3")
-END = ("summaries:2", "best parameters:1", "report:1", "record:1")
+END = ("summaries:1", "best parameters:2", "report:1", "record:1")
 ONE = {
     "frozen": "proposal, not launched:1",
     "trained": "checkpoint:2",

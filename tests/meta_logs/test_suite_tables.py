@@ -2,12 +2,14 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.stats
 from synthetic_experiments import PROTOCOL, make_experiment
 
+from meta_logs.comparison import tables_of
 from meta_logs.results import results_of
 from meta_logs.suite import comparison_table, groups_of, print_suite, suite_table, write_suite
 from powerbench.errors import UserError
@@ -194,3 +196,51 @@ def test_intervals_of_different_confidence_do_not_stand_in_one_table(store):
     store.refresh_summaries(store.experiment("demo_b").id, confidence=0.95)
     with pytest.raises(UserError, match=r"0\.9, 0\.95"):
         suite_table(read(store, names), title="t")
+
+
+def test_means_with_and_without_the_selected_trial_stand_in_no_table_together(store):
+    make_experiment(store, "a", trials=4, folds=2)
+    make_experiment(store, "b", trials=4, folds=2, include_best=True)
+    results = read(store, {"a": "a", "b": "b"})
+    for table in (
+        lambda: suite_table(results, title="t"),
+        lambda: tables_of(results, mode="separate", metric="map_at_r"),
+    ):
+        with pytest.raises(UserError, match=r"means of b include the selected trial, those of a do not"):
+            table()
+
+
+def test_failed_reproductions_are_told_because_only_the_others_are_in_the_mean(store):
+    names = fill(store, {"contrastive": 0.0, "triplet": -0.001}, reproductions=3)
+    experiment = store.experiment("demo_triplet")
+    store.fail_trial(store.trials(experiment.id, "reproduction")[0].id, "nan", "the loss is NaN")
+    store.refresh_summaries(experiment.id)
+    row = rows_of(suite_table(read(store, names), title="t"))["triplet"]
+    assert row["MAP@R sep. n"] == "2"
+    assert row["Note"] == "1 of 3 reproductions failed and are in no mean"
+
+
+def test_other_versions_are_noted_below_the_table(store):
+    names = fill(store, {"contrastive": 0.0, "triplet": -0.001})
+    results = read(store, names)
+    assert not any("environments" in note for note in suite_table(results, title="t").notes)
+    environments = tuple(
+        replace(row, content={**row.content, "torch": "0.4", "host": "elsewhere"})
+        for row in results["triplet"].environments
+    )
+    results["triplet"] = replace(results["triplet"], environments=environments)
+    expected = "contrastive and triplet were computed in different environments (torch 2.14.1 -> 0.4)."
+    assert expected in suite_table(results, title="t").notes
+    assert expected in tables_of(results, mode="separate", metric="map_at_r")["methods"].notes
+
+
+def test_a_comparison_has_one_confidence_and_says_which(store):
+    names = fill(store, {"contrastive": 0.0, "triplet": -0.001})
+    for name in names.values():
+        store.refresh_summaries(store.experiment(name).id, 0.99)
+    methods, pairs = tables_of(read(store, names), mode="separate", metric="map_at_r").values()
+    assert "99% interval" in methods.notes[0]
+    assert "99% paired t interval" in pairs.notes[0]
+    store.refresh_summaries(store.experiment(names["triplet"]).id, 0.95)
+    with pytest.raises(UserError, match="different confidence levels"):
+        tables_of(read(store, names), mode="separate", metric="map_at_r")

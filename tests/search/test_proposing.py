@@ -148,3 +148,19 @@ def test_sobol_points_by_index_are_those_of_the_sequence():
     sequence = Sobol(2, scramble=True, rng=numpy_generator(seed=5, purpose="initial points")).random(16)
     plane = space(x=("BAYESIAN", [0, 1]), y=("BAYESIAN", [0, 1]))
     assert [list(point.values()) for point in first(plane, 16, seed=5)] == sequence.tolist()
+
+
+@pytest.mark.parametrize("strategy", ["ax", "sobol", "random"])
+def test_a_grid_is_completed_before_a_point_is_repeated(strategy):
+    lists = space(a=("GRID", list(range(17))), b=("GRID", list(range(17))))
+    assert lists.planned(strategy, 1000) == lists.grid_size == 289
+    parameters = [lists.grid_point(place) for place in range(289) if place != 130]
+    failed = [Outcome(None, failed=True)] * 288
+    left = propose(lists, strategy=strategy, seed=0, index=288, parameters=parameters, outcomes=failed)
+    assert left == lists.grid_point(130)
+
+
+def test_only_lists_marked_grid_end_a_search():
+    both = space(a=("GRID", [1, 2]), b=("CHOICE_BAYESIAN", [1, 2]))
+    assert (both.planned("ax", 50), both.planned("grid", 50), both.planned("grid", 3)) == (50, 4, 3)
+    assert space(a=("INT_BAYESIAN", [1, 2])).planned("ax", 50) == 50

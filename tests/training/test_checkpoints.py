@@ -137,3 +137,12 @@ def test_the_key_follows_the_setting_and_the_inputs(tmp_path):
     }
     assert len(keys) == 5
     assert checkpoints.run_key(replace(job, folder="elsewhere"), dataset="a") in keys
+
+
+def test_a_checkpoint_is_continued_under_settings_that_change_no_result(stopped):
+    job, _, expected = stopped
+    trainer = {"MetricLossOnly": {**job.config["trainer"]["MetricLossOnly"], "dataloader_num_workers": 1}}
+    free = {"checkpoint_seconds": 7.0, "keep_weights": "all", "splits_to_eval": ["test"], "trainer": trainer}
+    result, first = reported(replace(job, config={**job.config, **free}))
+    assert first.startswith("epoch 3 ")
+    assert without_times(result) == without_times(expected)

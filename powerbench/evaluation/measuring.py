@@ -1,18 +1,19 @@
-"""The one function through which everything in powerbench measures retrieval."""
+"""The one function through which everything in powerbench measures embeddings."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from powerbench.evaluation.names import canonical_metric, recall_k
-from powerbench.evaluation.retrieval import Floats, Integers, Ranks, rank_relevant
-from powerbench.evaluation.ties import expected_values
-
-Ties = Literal["pessimistic", "optimistic", "expected"]
+from powerbench.evaluation.given import checked_classes, checked_embeddings
+from powerbench.evaluation.names import Metric, parsed
+from powerbench.evaluation.ranking.near import Lookup, Ties
+from powerbench.evaluation.ranking.points import Distance, Floats
+from powerbench.evaluation.ranking.ranks import lookup_of, rank_relevant
+from powerbench.evaluation.retrieval import limits_of, values_of
 
 
 def measure(
@@ -22,109 +23,68 @@ def measure(
     *,
     reference: Any = None,
     reference_labels: Any = None,
+    distance: Distance = "euclidean",
     ties: Ties = "pessimistic",
+    threads: int | None = None,
 ) -> dict[str, float]:
-    """Retrieval metrics by their canonical names, as means over the queries that can be answered.
+    """Metrics by their canonical names; docs/metrics.md defines each of them and names its source.
 
     embeddings: N x D, NumPy array or torch tensor; labels: N whole numbers or texts. Each query
     is looked up among the other N - 1 items (it is left out by its index, not by its distance),
-    or in ``reference`` (M x D, with ``reference_labels``) if one is given. Distances are
-    Euclidean, on the embeddings as given. A query has R relevant items, those of its class;
-    queries with R = 0 are left out. With rank_i the rank of the i-th closest relevant item:
+    or in ``reference`` (M x D, with ``reference_labels``) if one is given. Values are means over the
+    queries that have a relevant item; if none has, NaN, with a warning.
 
-    - ``map_at_r``: 1/R * sum of i / rank_i over all i with rank_i <= R (Musgrave et al. 2020)
-    - ``r_precision``: the share of the R closest items that are relevant
-    - ``precision_at_1``: the share of queries whose closest item is relevant
-    - ``recall_at_<k>``: the share of queries with a relevant item among the k closest
-
+    distance: ``euclidean``, on the embeddings as given, or ``cosine``; metrics whose names begin
+    with ``c_`` are measured with cosine distance in either case.
     ties: where relevant and irrelevant items are equally close, ``pessimistic`` ranks the
     irrelevant ones first, so that collapsed embeddings gain nothing; ``optimistic`` ranks the
     relevant ones first; ``expected`` is the mean over all orders of the tied items.
+    threads: None for as many as NumPy's BLAS uses. Results do not depend on it.
 
-    If no query can be answered every value is NaN, with a warning. Sums are float64; memory
-    beside the embeddings does not grow with N * M. Raises ValueError for NaN or infinite
-    embeddings or wrong shapes, UserError for an unknown metric.
+    Raises ValueError for NaN or infinite embeddings or wrong shapes, UserError for an unknown metric.
     """
-    names = list(dict.fromkeys(canonical_metric(name) for name in metrics))
+    asked = list(dict.fromkeys(parsed(name) for name in metrics))
     if ties not in ("pessimistic", "optimistic", "expected"):
         raise ValueError(f"ties must be pessimistic, optimistic or expected, not {ties!r}")
-    queries = _checked(embeddings, "embeddings")
-    gallery = None if reference is None else _checked(reference, "reference")
+    if distance not in ("euclidean", "cosine"):
+        raise ValueError(f"distance must be euclidean or cosine, not {distance!r}")
+    queries = checked_embeddings(embeddings, "embeddings")
+    if (reference is None) != (reference_labels is None):
+        raise ValueError("reference and reference_labels go together")
+    gallery = None if reference is None else checked_embeddings(reference, "reference")
     if gallery is not None and gallery.shape[1] != queries.shape[1]:
         raise ValueError(f"embeddings have {queries.shape[1]} dimensions, the reference has {gallery.shape[1]}")
-    classes, gallery_classes = _classes(labels, len(queries), reference_labels, gallery)
-    look_ahead = max([1, *(recall_k(name) or 1 for name in names)])
-    sums, count = np.zeros(len(names)), 0
-    for ranks in rank_relevant(queries, classes, gallery, gallery_classes, look_ahead):
-        sums += [_values(name, ranks, ties).sum() for name in names]
-        count += len(ranks.relevant)
-    if count == 0:
-        warnings.warn("no query has a relevant item: nothing can be measured", stacklevel=2)
-        return dict.fromkeys(names, float("nan"))
-    return {name: float(total / count) for name, total in zip(names, sums, strict=True)}
+    own, other = checked_classes(labels, len(queries), reference_labels, None if gallery is None else len(gallery))
+    found: dict[Metric, float] = {}
+    for metric_distance in ("euclidean", "cosine"):
+        some = [m for m in asked if m.family == "retrieval" and _distance(m, distance) == metric_distance]
+        if some:
+            lookup = lookup_of(queries, own, gallery, other, distance=metric_distance, ties=ties)
+            found |= zip(some, _retrieval(lookup, some, threads), strict=True)
+    return {metric.name: found[metric] for metric in asked}
 
 
-def _values(metric: str, ranks: Ranks, ties: Ties) -> Floats:
-    """The metric's value for each query."""
-    values = _metric_of(metric)(ranks, ranks.order + (ranks.closer if ties == "optimistic" else ranks.as_close))
-    if ties == "expected":
-        for row in np.unique(ranks.rows[ranks.closer != ranks.as_close]):
-            values[row] = expected_values(metric, ranks, row)
-    return values
+def _distance(metric: Metric, distance: Distance) -> Distance:
+    return "cosine" if metric.cosine else distance
 
 
-def _metric_of(metric: str) -> Callable[[Ranks, Integers], Floats]:
-    if metric == "map_at_r":
-        return _map_at_r
-    if metric == "r_precision":
-        return _r_precision
-    k = recall_k(metric) or 1
-    return lambda ranks, rank: (rank[ranks.order == 1] <= k).astype(np.float64)
+def _retrieval(lookup: Lookup, metrics: Sequence[Metric], threads: int | None) -> list[float]:
+    """Means over all queries that have a relevant item; of ``class_recall``, means over their classes' means."""
+    classes = int(lookup.queries.classes.max(initial=-1)) + 1
+    sums, counts = np.zeros((len(metrics), classes)), np.zeros(classes)
+    for ranks in rank_relevant(lookup, limits_of(metrics), threads):
+        of_query = lookup.queries.classes[ranks.queries]
+        counts += np.bincount(of_query, ranks.copies, classes)
+        for row, metric in enumerate(metrics):
+            sums[row] += np.bincount(of_query, values_of(metric, ranks, lookup.ties) * ranks.copies, classes)
+    if not counts.any():
+        warnings.warn("no query has a relevant item: nothing can be measured", stacklevel=3)
+        return [float("nan")] * len(metrics)
+    return [_mean(metric, some, counts) for metric, some in zip(metrics, sums, strict=True)]
 
 
-def _map_at_r(ranks: Ranks, rank: Integers) -> Floats:
-    counted = rank <= ranks.relevant[ranks.rows]
-    return np.bincount(ranks.rows, np.where(counted, ranks.order / rank, 0.0)) / ranks.relevant
-
-
-def _r_precision(ranks: Ranks, rank: Integers) -> Floats:
-    return np.bincount(ranks.rows, rank <= ranks.relevant[ranks.rows]) / ranks.relevant
-
-
-def _checked(embeddings: Any, name: str) -> Floats:
-    if hasattr(embeddings, "detach"):
-        embeddings = embeddings.detach().cpu().double().numpy()
-    array = np.ascontiguousarray(embeddings, dtype=np.float64)
-    if array.ndim != 2:
-        raise ValueError(f"{name} must be items x dimensions, not of shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} hold NaN or infinite values")
-    return array
-
-
-def _classes(labels: Any, count: int, reference_labels: Any, gallery: Floats | None) -> tuple[Integers, Integers]:
-    """Dense class numbers of the queries and of the gallery."""
-    if (gallery is None) != (reference_labels is None):
-        raise ValueError("reference and reference_labels go together")
-    own = _checked_labels(labels, count, "labels")
-    if gallery is None:
-        dense = np.unique(own, return_inverse=True)[1]
-        return dense, dense
-    other = _checked_labels(reference_labels, len(gallery), "reference_labels")
-    if count and len(other) and own.dtype.kind != other.dtype.kind:
-        raise ValueError(f"labels are {own.dtype} but reference_labels are {other.dtype}")
-    dense = np.unique(np.concatenate([own, other]), return_inverse=True)[1]
-    return dense[:count], dense[count:]
-
-
-def _checked_labels(labels: Any, count: int, name: str) -> np.ndarray:
-    if hasattr(labels, "detach"):
-        labels = labels.detach().cpu().numpy()
-    array = np.asarray(labels)
-    if array.shape != (count,):
-        raise ValueError(f"{name} must be one for each of {count} items, not of shape {array.shape}")
-    if count == 0:
-        return array.astype(np.int64)
-    if array.dtype.kind not in "iuUSO":
-        raise ValueError(f"{name} must be whole numbers or texts, not {array.dtype}")
-    return array
+def _mean(metric: Metric, sums: Floats, counts: Floats) -> float:
+    """From the sum of a metric over the queries of each class."""
+    if metric.base == "class_recall_at":
+        return float((sums[counts > 0] / counts[counts > 0]).mean())
+    return float(sums.sum() / counts.sum())

@@ -73,4 +73,5 @@ def measure_split(
         reference=None if split.reference is None else array[queries:],
         reference_labels=None if split.reference is None else labels[split.reference],
         ties=config.ties,
+        threads=config.threads_per_run,
     )

@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 
-from powerbench.evaluation.ranking.points import Embeddings, Integers
+from powerbench.evaluation.ranking.near import Lookup, Ties
+from powerbench.evaluation.ranking.points import Distance, Embeddings, Integers
+from powerbench.evaluation.ranking.ranks import lookup_of
+
+
+@dataclass(frozen=True)
+class Given:
+    """Queries with dense class numbers, and what they are looked up in: a reference, or (None) themselves."""
+
+    queries: Embeddings
+    classes: Integers
+    reference: Embeddings | None
+    reference_classes: Integers
+
+    @staticmethod
+    def checked(
+        embeddings: Any, labels: Any, reference: Any, reference_labels: Any, distance: Distance, ties: Ties
+    ) -> Given:
+        """The arguments of ``measure``; ValueError for what cannot be measured."""
+        for name, value, choices in (("ties", ties, get_args(Ties)), ("distance", distance, get_args(Distance))):
+            if value not in choices:
+                raise ValueError(f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}")
+        if (reference is None) != (reference_labels is None):
+            raise ValueError("reference and reference_labels go together")
+        queries = checked_embeddings(embeddings, "embeddings")
+        gallery = None if reference is None else checked_embeddings(reference, "reference")
+        if gallery is not None and gallery.shape[1] != queries.shape[1]:
+            raise ValueError(f"embeddings have {queries.shape[1]} dimensions, the reference has {gallery.shape[1]}")
+        sizes = len(queries), None if gallery is None else len(gallery)
+        own, other = checked_classes(labels, sizes[0], reference_labels, sizes[1])
+        return Given(queries, own, gallery, other)
+
+    def lookup(self, distance: Distance, ties: Ties) -> Lookup:
+        """The queries, ready to be ranked."""
+        return lookup_of(
+            self.queries, self.classes, self.reference, self.reference_classes, distance=distance, ties=ties
+        )
 
 
 def checked_embeddings(given: Any, name: str) -> Embeddings:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 
-from powerbench.evaluation.given import checked_classes, checked_embeddings
-from powerbench.evaluation.names import Metric, parsed
+from powerbench.evaluation.clustering import KMeans, cluster, scores
+from powerbench.evaluation.given import Given
+from powerbench.evaluation.names import SPREAD, Metric, parsed
+from powerbench.evaluation.ranking.backends import ON_CPU, Backend
 from powerbench.evaluation.ranking.near import Lookup, Ties
-from powerbench.evaluation.ranking.points import Distance, Floats
-from powerbench.evaluation.ranking.ranks import lookup_of, rank_relevant
-from powerbench.evaluation.retrieval import limits_of, values_of
+from powerbench.evaluation.ranking.points import Distance, Embeddings, Floats, Integers
+from powerbench.evaluation.ranking.ranks import rank_relevant
+from powerbench.evaluation.retrieval import limits_of, means_of, per_query
+from powerbench.evaluation.space import space_value
 
 
 def measure(
@@ -25,7 +29,11 @@ def measure(
     reference_labels: Any = None,
     distance: Distance = "euclidean",
     ties: Ties = "pessimistic",
+    clusters: int | None = None,
+    seed: int = 0,
+    kmeans: KMeans | None = None,
     threads: int | None = None,
+    backend: Backend = ON_CPU,
 ) -> dict[str, float]:
     """Metrics by their canonical names; docs/metrics.md defines each of them and names its source.
 
@@ -39,52 +47,89 @@ def measure(
     ties: where relevant and irrelevant items are equally close, ``pessimistic`` ranks the
     irrelevant ones first, so that collapsed embeddings gain nothing; ``optimistic`` ranks the
     relevant ones first; ``expected`` is the mean over all orders of the tied items.
-    threads: None for as many as NumPy's BLAS uses. Results do not depend on it.
+    clusters, seed: of the clustering metrics, which look at the queries alone; None for as many clusters as
+    classes. kmeans: how they are found. The spread over its runs, ``nmi_sd``, comes with ``nmi``, and so on.
+    threads: None for as many as NumPy's BLAS uses. backend: what counts the ranks. The values of retrieval metrics
+    depend on neither.
 
     Raises ValueError for NaN or infinite embeddings or wrong shapes, UserError for an unknown metric.
     """
     asked = list(dict.fromkeys(parsed(name) for name in metrics))
-    if ties not in ("pessimistic", "optimistic", "expected"):
-        raise ValueError(f"ties must be pessimistic, optimistic or expected, not {ties!r}")
-    if distance not in ("euclidean", "cosine"):
-        raise ValueError(f"distance must be euclidean or cosine, not {distance!r}")
-    queries = checked_embeddings(embeddings, "embeddings")
-    if (reference is None) != (reference_labels is None):
-        raise ValueError("reference and reference_labels go together")
-    gallery = None if reference is None else checked_embeddings(reference, "reference")
-    if gallery is not None and gallery.shape[1] != queries.shape[1]:
-        raise ValueError(f"embeddings have {queries.shape[1]} dimensions, the reference has {gallery.shape[1]}")
-    own, other = checked_classes(labels, len(queries), reference_labels, None if gallery is None else len(gallery))
+    given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties)
+    settings = kmeans or KMeans()
+    settings = replace(settings, clusters=clusters or settings.clusters)
     found: dict[Metric, float] = {}
-    for metric_distance in ("euclidean", "cosine"):
-        some = [m for m in asked if m.family == "retrieval" and _distance(m, distance) == metric_distance]
-        if some:
-            lookup = lookup_of(queries, own, gallery, other, distance=metric_distance, ties=ties)
-            found |= zip(some, _retrieval(lookup, some, threads), strict=True)
-    return {metric.name: found[metric] for metric in asked}
+    for some_distance in get_args(Distance):
+        some = [metric for metric in asked if _distance(metric, distance) == some_distance]
+        if ranked := [metric for metric in some if metric.family == "retrieval"]:
+            lookup = given.lookup(some_distance, ties)
+            found |= zip(ranked, _retrieval(lookup, ranked, threads, backend), strict=True)
+        if clustered := [metric for metric in some if metric.family == "clustering"]:
+            found |= _clustering(given.queries, given.classes, clustered, some_distance, settings, seed, threads)
+    found |= {metric: space_value(metric, given.queries, given.classes) for metric in asked if metric.family == "space"}
+    return {metric.name: found[metric] for metric in _with_spread(asked)}
+
+
+def measure_queries(
+    embeddings: Any,
+    labels: Any,
+    metric: str,
+    *,
+    reference: Any = None,
+    reference_labels: Any = None,
+    distance: Distance = "euclidean",
+    ties: Ties = "pessimistic",
+    threads: int | None = None,
+    backend: Backend = ON_CPU,
+) -> Floats:
+    """A retrieval metric of each of N queries; NaN for those without a relevant item. Arguments as for ``measure``."""
+    asked = parsed(metric)
+    if asked.family != "retrieval":
+        raise ValueError(f"{asked.name} has no value for single queries")
+    given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties)
+    lookup = given.lookup(_distance(asked, distance), ties)
+    return per_query(asked, rank_relevant(lookup, limits_of([asked]), threads, backend), lookup)
+
+
+def _with_spread(metrics: Iterable[Metric]) -> list[Metric]:
+    """Each clustering metric is followed by its spread."""
+    spread = {
+        metric: replace(metric, base=metric.base + SPREAD)
+        for metric in metrics
+        if metric.family == "clustering" and not metric.base.endswith(SPREAD)
+    }
+    return list(dict.fromkeys(part for metric in metrics for part in (metric, spread.get(metric, metric))))
+
+
+def _clustering(
+    embeddings: Embeddings,
+    classes: Integers,
+    metrics: Sequence[Metric],
+    distance: Distance,
+    kmeans: KMeans,
+    seed: int,
+    threads: int | None,
+) -> dict[Metric, float]:
+    """Mean and standard deviation over the runs (NaN for the deviation of a single one)."""
+    if len(embeddings) == 0:
+        return dict.fromkeys(_with_spread(metrics), float("nan"))
+    number = kmeans.clusters or len(np.unique(classes))
+    seeds = range(seed, seed + kmeans.runs)
+    runs = [scores(classes, cluster(embeddings, number, own, kmeans, distance, threads)) for own in seeds]
+    found = {}
+    for metric in _with_spread(metrics):
+        values = [run[metric.base.removesuffix(SPREAD)] for run in runs]
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+        found[metric] = spread if metric.base.endswith(SPREAD) else float(np.mean(values))
+    return found
 
 
 def _distance(metric: Metric, distance: Distance) -> Distance:
     return "cosine" if metric.cosine else distance
 
 
-def _retrieval(lookup: Lookup, metrics: Sequence[Metric], threads: int | None) -> list[float]:
-    """Means over all queries that have a relevant item; of ``class_recall``, means over their classes' means."""
-    classes = int(lookup.queries.classes.max(initial=-1)) + 1
-    sums, counts = np.zeros((len(metrics), classes)), np.zeros(classes)
-    for ranks in rank_relevant(lookup, limits_of(metrics), threads):
-        of_query = lookup.queries.classes[ranks.queries]
-        counts += np.bincount(of_query, ranks.copies, classes)
-        for row, metric in enumerate(metrics):
-            sums[row] += np.bincount(of_query, values_of(metric, ranks, lookup.ties) * ranks.copies, classes)
-    if not counts.any():
+def _retrieval(lookup: Lookup, metrics: Sequence[Metric], threads: int | None, backend: Backend) -> list[float]:
+    found = means_of(metrics, rank_relevant(lookup, limits_of(metrics), threads, backend), lookup)
+    if np.isnan(found).all():
         warnings.warn("no query has a relevant item: nothing can be measured", stacklevel=3)
-        return [float("nan")] * len(metrics)
-    return [_mean(metric, some, counts) for metric, some in zip(metrics, sums, strict=True)]
-
-
-def _mean(metric: Metric, sums: Floats, counts: Floats) -> float:
-    """From the sum of a metric over the queries of each class."""
-    if metric.base == "class_recall_at":
-        return float((sums[counts > 0] / counts[counts > 0]).mean())
-    return float(sums.sum() / counts.sum())
+    return found

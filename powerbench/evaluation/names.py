@@ -26,6 +26,9 @@ METRICS: dict[str, Family] = {
     "nmi": "clustering",
     "ami": "clustering",
     "f1": "clustering",
+    "nmi_sd": "clustering",
+    "ami_sd": "clustering",
+    "f1_sd": "clustering",
     "dists_intra": "space",
     "dists_inter": "space",
     "dists_intra_over_inter": "space",
@@ -51,6 +54,9 @@ USUAL_K = {
 
 COSINE = "c_"
 """Before the name of a retrieval or clustering metric: with cosine distance, whatever the others are measured with."""
+
+SPREAD = "_sd"
+"""After the name of a clustering metric: the standard deviation over the clusterings that its value is the mean of."""
 
 ALIASES = {
     "mean_average_precision_at_r": "map_at_r",
@@ -89,7 +95,7 @@ class Metric:
     @property
     def larger_is_better(self) -> bool:
         """Whether an epoch or a trial may be chosen by this metric."""
-        return self.family != "space"
+        return self.family != "space" and not self.base.endswith(SPREAD)
 
 
 def metric_names() -> list[str]:

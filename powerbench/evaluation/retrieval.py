@@ -6,12 +6,12 @@ ties stand in docs/metrics.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from powerbench.evaluation.names import Metric
-from powerbench.evaluation.ranking.near import UNLIMITED, Limits, Ties
+from powerbench.evaluation.ranking.near import UNLIMITED, Limits, Lookup, Ties
 from powerbench.evaluation.ranking.points import Floats, Integers
 from powerbench.evaluation.ranking.ranks import BEYOND, Ranks
 from powerbench.evaluation.ties import expected_value
@@ -66,6 +66,33 @@ def values_of(metric: Metric, ranks: Ranks, ties: Ties) -> Floats:
         for row in np.unique(ranks.rows[tied]):
             values[row] = expected_value(metric.base, *_groups_and_limits(metric, ranks, row))
     return values
+
+
+def means_of(metrics: Sequence[Metric], ranked: Iterable[Ranks], lookup: Lookup) -> list[float]:
+    """Means over all queries that have a relevant item (NaN if none has); of ``class_recall``, over classes' means."""
+    classes = int(lookup.queries.classes.max(initial=-1)) + 1
+    sums, counts = np.zeros((len(metrics), classes)), np.zeros(classes)
+    for ranks in ranked:
+        of_query = lookup.queries.classes[ranks.queries]
+        counts += np.bincount(of_query, ranks.copies, classes)
+        for row, metric in enumerate(metrics):
+            sums[row] += np.bincount(of_query, values_of(metric, ranks, lookup.ties) * ranks.copies, classes)
+    some = counts > 0
+    if not some.any():
+        return [float("nan")] * len(metrics)
+    of_classes, of_all = (sums[:, some] / counts[some]).mean(axis=1), sums.sum(axis=1) / counts.sum()
+    by_class = [metric.base == "class_recall_at" for metric in metrics]
+    means: list[float] = np.where(by_class, of_classes, of_all).tolist()
+    return means
+
+
+def per_query(metric: Metric, ranked: Iterable[Ranks], lookup: Lookup) -> Floats:
+    """The metric's value for each query as it was given; NaN for those without a relevant item."""
+    values = np.full(len(lookup.queries), np.nan)
+    for ranks in ranked:
+        values[ranks.queries] = values_of(metric, ranks, lookup.ties)
+    of_items: Floats = values[lookup.queries.cell_of]
+    return of_items
 
 
 def _sums(metric: Metric, ranks: Ranks, rank: Integers) -> Floats:

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError, nearest
+from powerbench.evaluation.clustering import KMeans
 from powerbench.evaluation.embedding import measurable
 from powerbench.evaluation.measuring import measure
+from powerbench.evaluation.model import choose_device
 from powerbench.evaluation.names import canonical_metric
+from powerbench.evaluation.ranking.backends import Backend
 from split_managers.contract import DatasetIndex, Fold
 
 TRAIN, VAL = "train", "val"
@@ -56,6 +59,15 @@ def metrics_of(config: ExperimentConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(canonical_metric(name) for name in names))
 
 
+def backend_of(config: ExperimentConfig) -> Backend:
+    """What counts ranks: with ``auto``, torch on a GPU and compiled loops without one. All give the same values."""
+    device = choose_device(config)
+    wanted = config.ranking_backend
+    if wanted == "auto":
+        wanted = "torch" if device.type == "cuda" else "cpu"
+    return Backend(wanted, str(device))
+
+
 def measure_split(
     config: ExperimentConfig, index: DatasetIndex, split: Split, embeddings: Tensor, *, pca: int | None
 ) -> dict[str, float]:
@@ -73,5 +85,7 @@ def measure_split(
         reference=None if split.reference is None else array[queries:],
         reference_labels=None if split.reference is None else labels[split.reference],
         ties=config.ties,
+        kmeans=KMeans(**config.clustering.model_dump()),
         threads=config.threads_per_run,
+        backend=backend_of(config),
     )

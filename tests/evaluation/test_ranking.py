@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from powerbench.evaluation import measure
-from powerbench.evaluation.ranking import near, points, ranks, scanning, tiles
+from powerbench.evaluation.measuring import measure_queries
+from powerbench.evaluation.names import parsed
+from powerbench.evaluation.ranking import kernels, near, points, ranks, sharding, tiles
+from powerbench.evaluation.ranking.backends import ON_CPU, Backend
+from powerbench.evaluation.retrieval import limits_of, means_of
 from tests.evaluation.test_measure import ALL, clustered
 from tests.reference.brute_force_retrieval import brute_force
 
@@ -32,13 +36,12 @@ def test_nothing_depends_on_how_the_work_is_cut(monkeypatch, quantise, ties, wit
         monkeypatch.setattr(tiles, "COLUMNS", columns)
         monkeypatch.setattr(near, "POSITIVES_AT_A_TIME", positives)
         monkeypatch.setattr(ranks, "ENTRIES_AT_A_TIME", entries)
-        monkeypatch.setattr(points, "ROWS_AT_A_TIME", rows)
         found = measure(x, labels, ALL, ties=ties, threads=threads, **reference)
         assert found == pytest.approx(expected, abs=1e-15)
 
 
 def test_rows_of_several_chunks(monkeypatch):
-    monkeypatch.setattr(tiles, "COLUMNS", 2 * scanning.CHUNK + 9)
+    monkeypatch.setattr(tiles, "COLUMNS", 2 * kernels.CHUNK + 9)
     x, labels = clustered(60, np.arange(60) % 9 + 1, width=8, spread=0.8)
     wanted = ["map_at_r", "marp", "recall_at_10", "mrr"]
     expected = brute_force(x, labels, wanted)
@@ -125,3 +128,64 @@ def test_embeddings_that_all_are_equal_are_few_cells():
     found = measure(x, labels, ["r_precision", "mrr", "recall_at_3"], ties="expected")
     assert found["r_precision"] == pytest.approx(same / n)
     assert found["recall_at_3"] == pytest.approx(1 - np.prod((n - same - np.arange(3)) / (n - np.arange(3))))
+
+
+def found_over_shards(x, labels, parts, queries, ties, distance="euclidean", backend=ON_CPU):
+    """All metrics, with the items of ``parts`` (lists of places in x) as the shards of the reference."""
+    shards = []
+    for part in parts:
+        own = np.array([part.index(q) if q in part else -1 for q in queries])
+        shards.append(sharding.Shard(x[part], labels[part], own))
+    lookups = sharding.lookups_of(x[queries], labels[queries], shards, distance=distance, ties=ties)
+    metrics = [parsed(name) for name in ALL]
+    ranked = sharding.rank_over_shards(lookups, limits_of(metrics), backend=backend)
+    return dict(zip(ALL, means_of(metrics, ranked, lookups[0]), strict=True))
+
+
+@pytest.mark.parametrize("ties", ["pessimistic", "optimistic", "expected"])
+@pytest.mark.parametrize("quantise", [False, True])
+def test_ranks_add_up_over_shards(quantise, ties):
+    x, labels = some_of_everything(quantise)
+    everything = list(range(len(x)))
+    cuts = [everything[:11], everything[11:70], everything[70:]]
+    expected = measure(x, labels, ALL, ties=ties)
+    assert found_over_shards(x, labels, cuts, everything, ties) == pytest.approx(expected, abs=1e-13)
+    assert found_over_shards(x, labels, [everything], everything, ties) == pytest.approx(expected, abs=1e-13)
+    queries, references = everything[::3], [i for i in everything if i % 3]
+    expected = measure(
+        x[queries], labels[queries], ALL, ties=ties, reference=x[references], reference_labels=labels[references]
+    )
+    cuts = [references[::2], references[1::2]]
+    assert found_over_shards(x, labels, cuts, queries, ties) == pytest.approx(expected, abs=1e-13)
+
+
+BACKENDS = [Backend("torch", "cpu"), Backend("torch", "cpu", memory=1), Backend("faiss", "cpu")]
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=["torch", "torch in little memory", "faiss"])
+@pytest.mark.parametrize("ties", ["pessimistic", "optimistic", "expected"])
+@pytest.mark.parametrize("quantise", [False, True])
+def test_backends_agree(monkeypatch, backend, quantise, ties):
+    monkeypatch.setattr("powerbench.evaluation.ranking.torch_tiles.SMALLEST", 16)
+    x, labels = some_of_everything(quantise)
+    for metrics in (ALL, ["map_at_r"], ["recall_at_4"]):
+        for rest in ({}, {"reference": x[::2], "reference_labels": labels[::2]}, {"distance": "cosine"}):
+            found = measure(x, labels, metrics, ties=ties, backend=backend, **rest)
+            assert found == measure(x, labels, metrics, ties=ties, **rest)
+
+
+def test_an_empty_reference_for_every_backend():
+    for backend in BACKENDS:
+        with pytest.warns(UserWarning, match="no query"):
+            found = measure(
+                np.ones((2, 3)), [0, 1], ["mrr"], reference=np.ones((0, 3)), reference_labels=[], backend=backend
+            )
+        assert np.isnan(found["mrr"])
+
+
+def test_values_of_single_queries():
+    x, labels = some_of_everything(quantise=True)
+    values = measure_queries(x, labels, "map_at_r")
+    assert values.shape == labels.shape
+    np.testing.assert_array_equal(np.isnan(values), np.bincount(labels)[labels] == 1)
+    assert np.nanmean(values) == pytest.approx(measure(x, labels, ["map_at_r"])["map_at_r"])

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from powerbench.evaluation.ranking.cells import Integers
-from powerbench.evaluation.ranking.counting import Job, Positives, Rules, Tally, rank_positives, set_floors
+from powerbench.evaluation.ranking.kernels import rank_positives, set_floors
 from powerbench.evaluation.ranking.points import Points, Space
+from powerbench.evaluation.ranking.structures import Integers, Job, Positives, Rules, Tally
 
 Ties = Literal["pessimistic", "optimistic", "expected"]
 
@@ -61,14 +61,14 @@ class Lookup:
 
     def relevant(self) -> Integers:
         """The number of relevant items of each query cell."""
-        begin, end = self._own_range()
+        begin, end = self.own_range()
         before = np.concatenate([[0], np.cumsum(self.references.cells.copies)])
         relevant: Integers = before[end] - before[begin] - (self.own_cell >= 0)
         return relevant
 
     def entries(self) -> Integers:
         """The number of relevant cells of each query cell."""
-        begin, end = self._own_range()
+        begin, end = self.own_range()
         alone = self.own_cell >= 0
         alone[alone] = self.references.cells.copies[self.own_cell[alone]] == 1
         sizes: Integers = end - begin - alone
@@ -87,7 +87,7 @@ class Lookup:
     def job(self, first: int, last: int, limits: Limits) -> Job:
         """Query cells first .. last with their relevant items ranked, and nothing counted yet."""
         entries = self.entries()[first:last]
-        begin, end = (bound[first:last] for bound in self._own_range())
+        begin, end = (bound[first:last] for bound in self.own_range())
         size = int(entries.sum())
         near = Positives(
             begin=np.concatenate([[0], np.cumsum(entries)]),
@@ -114,9 +114,10 @@ class Lookup:
             seen=np.zeros(rows, dtype=np.int64),
             floor=np.empty(rows, dtype=np.float32),
         )
-        return Job(first, self.queries.cells, self.references.cells, near, tally, self._rules())
+        return Job(first, self.queries.cells, self.references.cells, near, tally, self.rules())
 
-    def _rules(self) -> Rules:
+    def rules(self) -> Rules:
+        """When distances of these embeddings are told apart."""
         width = self.references.product.shape[1]
         longest, longest_query = (float(some.cells.length.max(initial=0)) for some in (self.references, self.queries))
         blur = 2.0**-50 * (float(np.linalg.norm(self.space.centre)) + max(longest, longest_query))
@@ -129,7 +130,8 @@ class Lookup:
             longest=longest,
         )
 
-    def _own_range(self) -> tuple[Integers, Integers]:
+    def own_range(self) -> tuple[Integers, Integers]:
+        """Where the class of each query cell lies among the reference cells: begin and end."""
         classes = self.references.classes
         begin = np.searchsorted(classes, self.queries.classes, side="left")
         return begin, np.searchsorted(classes, self.queries.classes, side="right")

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from powerbench.evaluation.ranking.cells import Cells, equal_to_previous, hash_rows
+from powerbench.evaluation.ranking.rows import centred_rows, equal_to_previous, hash_rows, inverse_lengths, sum_rows
+from powerbench.evaluation.ranking.structures import Cells
 
 Distance = Literal["euclidean", "cosine"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Embeddings = NDArray[np.float32] | NDArray[np.float64]
-
-ROWS_AT_A_TIME = 4096
-"""Rows that are converted to float64 at once."""
 
 ROUNDING_OF_COSINES = 1e-15
 """How far rounding may move the distance of two vectors scaled to length 1."""
@@ -63,30 +60,20 @@ def space_of(distance: Distance, *sets: Embeddings) -> Space:
     peak = max((float(np.abs(some).max()) for some in sets if some.size), default=0.0)
     far = peak > 0 and not 1e-12 < peak < 1e12  # squares would leave the range of float32
     unit = float(2.0 ** -np.frexp(peak)[1]) if far and distance == "euclidean" else 1.0
-    total, count = np.zeros(sets[0].shape[1]), 0
-    for some in sets:
-        for rows in _slices(len(some)):
-            total += _scaled(some[rows], _factors(some[rows], distance, unit)).sum(axis=0)
-        count += len(some)
-    return Space(distance, unit, total / max(1, count))
+    total = sum(sum_rows(some, _factors(some, distance, unit)) for some in sets)
+    return Space(distance, unit, total / max(1, sum(map(len, sets))))
 
 
 def points_of(raw: Embeddings, classes: Integers, space: Space) -> Points:
     """The cells of some items: ``raw`` N x D, C-contiguous; ``classes``: one dense number an item."""
-    factors = np.concatenate(
-        [np.empty(0), *(_factors(raw[rows], space.distance, space.unit) for rows in _slices(len(raw)))]
-    )
+    factors = _factors(raw, space.distance, space.unit)
     words = raw.view(np.uint32)
     order = np.lexsort((hash_rows(words), classes))
     first = ~equal_to_previous(words, classes, order)
     cell_of = np.empty(len(raw), dtype=np.int64)
     cell_of[order] = np.cumsum(first) - 1
     items = order[first]
-    product = np.empty((len(items), raw.shape[1]), dtype=np.float32)
-    square = np.empty(len(items))
-    for rows in _slices(len(items)):
-        product[rows] = _scaled(raw[items[rows]], factors[items[rows]]) - space.centre
-        square[rows] = np.einsum("ij,ij->i", product[rows], product[rows], dtype=np.float64)
+    product, square = centred_rows(raw, items, factors, space.centre)
     cells = Cells(
         single=raw.astype(np.float32, copy=False) if raw.dtype == np.float32 else np.empty((0, 0), dtype=np.float32),
         double=raw.astype(np.float64, copy=False) if raw.dtype == np.float64 else np.empty((0, 0)),
@@ -100,22 +87,6 @@ def points_of(raw: Embeddings, classes: Integers, space: Space) -> Points:
     return Points(cells, product, classes[items], cell_of)
 
 
-def _slices(count: int) -> Iterator[slice]:
-    return (slice(start, start + ROWS_AT_A_TIME) for start in range(0, count, ROWS_AT_A_TIME))
-
-
 def _factors(rows: Embeddings, distance: Distance, unit: float) -> Floats:
-    """What each row is multiplied by: the same for all, or one over its length (zeros stay zeros)."""
-    if distance == "euclidean":
-        return np.full(len(rows), unit)
-    peaks = np.abs(rows).max(axis=1, initial=0).astype(np.float64)
-    peaks[peaks == 0] = 1
-    scaled = rows / peaks[:, None]
-    lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
-    lengths[lengths == 0] = 1
-    return np.asarray(1 / lengths / peaks)
-
-
-def _scaled(rows: Embeddings, factors: Floats) -> Floats:
-    scaled: Floats = rows * factors[:, None]
-    return scaled
+    """What each row is multiplied by: the same for all, or one over its length."""
+    return np.full(len(rows), unit) if distance == "euclidean" else inverse_lengths(rows)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from powerbench.evaluation.ranking.cells import Integers
-from powerbench.evaluation.ranking.counting import Job, Tally
+from powerbench.evaluation.ranking.backends import ON_CPU, Backend, count
 from powerbench.evaluation.ranking.near import Limits, Lookup, Ties, add
 from powerbench.evaluation.ranking.points import Distance, Embeddings, points_of, space_of
-from powerbench.evaluation.ranking.tiles import count_on_cpu
+from powerbench.evaluation.ranking.structures import Integers, Job, Tally
 
 BEYOND = 2**40
 """What stands for a count that is too large to matter."""
@@ -58,18 +57,19 @@ def lookup_of(
     return Lookup(queries, references, np.full(len(queries), -1), space, ties)
 
 
-def rank_relevant(lookup: Lookup, limits: Limits, threads: int | None) -> Iterator[Ranks]:
+def rank_relevant(lookup: Lookup, limits: Limits, threads: int | None, backend: Backend = ON_CPU) -> Iterator[Ranks]:
     """Rank the relevant items of every query that has one, some queries at a time."""
     for first, last in lookup.stages():
         job = lookup.job(first, last, limits)
-        yield from ranks_of(lookup, job, count_on_cpu(lookup, job, threads))
+        yield from ranks_of(lookup, job, count(lookup, job, threads, backend))
 
 
 def ranks_of(lookup: Lookup, job: Job, tallies: list[Tally]) -> Iterator[Ranks]:
     """The ranks of a job's queries after all items are counted, each in one of the tallies."""
     closer, as_close, live = add(tallies)
     begin, rows = job.near.begin, len(live)
-    relevant = lookup.relevant()[job.first : job.first + rows]
+    items = np.concatenate([[0], np.cumsum(job.near.copies)])
+    relevant = np.diff(items[begin])
     start = 0
     while start < rows:
         stop = max(start + 1, int(np.searchsorted(begin, begin[start] + ENTRIES_AT_A_TIME, side="right")) - 1)

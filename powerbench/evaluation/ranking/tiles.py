@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from powerbench.evaluation.ranking.counting import Job, Tally
+from powerbench.evaluation.ranking.kernels import scan_both, scan_rows
 from powerbench.evaluation.ranking.near import Lookup, again
-from powerbench.evaluation.ranking.scanning import scan_both, scan_rows
+from powerbench.evaluation.ranking.structures import Job, Tally
 
 ROWS, COLUMNS = 512, 1024
 """A tile of 2 MiB: about what a core's cache holds, and enough work for a product to be fast."""

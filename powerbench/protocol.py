@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from powerbench.errors import UserError
+from powerbench.evaluation.names import parsed
 from powerbench.plan import Budget
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ PLACES = ("root", "download", "sources", "file", "files", "images")
 NEVER_SEARCHED = frozenset(
     {
         *("dataset", "skip_unreadable", "split_manager", "splits_to_eval"),
-        *("tester", "aggregator", "ensemble", "hook_container", "evaluation_metrics", "ties"),
+        *("tester", "aggregator", "ensemble", "hook_container", "evaluation_metrics", "ties", "clustering"),
         *("check_untrained_accuracy", "skip_eval_if_already_done", "skip_ensemble_eval_if_already_done"),
         *("seed", "confidence", "include_best", "search_strategy", "first_trials", "parallel_trials"),
-        *("device", "threads_per_run", "checkpoint_seconds", "keep_weights"),
+        *("device", "threads_per_run", "ranking_backend", "checkpoint_seconds", "keep_weights"),
     }
 )
 """Top-level keys that say by what trials are judged, or how they are run: the same for all trials of a search."""
@@ -73,7 +74,7 @@ def protocol_of(
     complete_grid = config.search_strategy == "grid" and grid_size is not None and grid_size <= budget.trials
 
     trainer, tester = f"trainer/{config.trainer.name}", "tester/GlobalEmbeddingSpaceTester"
-    ensemble = "ensemble/ConcatenateEmbeddings"
+    ensemble, primary = "ensemble/ConcatenateEmbeddings", "hook_container/HookContainer/primary_metric"
 
     def at(path: str) -> Any:
         return _value_at(plain, path)
@@ -99,7 +100,7 @@ def protocol_of(
         "transform_order": {part: list(plain["transforms"][part]) for part in ("train", "eval")},
         "views": plain["views"],
         "precision": plain["precision"],
-        "primary_metric": at("hook_container/HookContainer/primary_metric"),
+        "primary_metric": at(primary),
         "ties": plain["ties"],
         "normalize_embeddings": [at(f"{tester}/normalize_embeddings"), at(f"{ensemble}/normalize_embeddings")],
         "use_trunk_output": [at(f"{tester}/use_trunk_output"), at(f"{ensemble}/use_trunk_output")],
@@ -118,6 +119,8 @@ def protocol_of(
         protocol[name] = plain["optimizers"].get(name)
     if config.freeze_trunk:  # a frozen trunk is trained by nobody
         protocol["trunk_optimizer"] = None
+    if any(parsed(name).family == "clustering" for name in (at(primary), *config.evaluation_metrics)):
+        protocol["clustering"] = plain["clustering"]
     return protocol
 
 

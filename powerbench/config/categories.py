@@ -4,7 +4,7 @@ from __future__ import annotations
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "config_dataset": ("dataset", "split_manager", "splits_to_eval", "skip_unreadable"),
-    "config_eval": ("tester", "aggregator", "ensemble", "hook_container", "evaluation_metrics", "ties"),
+    "config_eval": ("tester", "aggregator", "ensemble", "hook_container", "evaluation_metrics", "ties", "clustering"),
     "config_general": (
         "trainer",
         "num_epochs_train",
@@ -23,6 +23,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
         "precision",
         "channels_last",
         "threads_per_run",
+        "ranking_backend",
         "checkpoint_seconds",
         "keep_weights",
     ),

@@ -15,6 +15,7 @@ FREE_KEYS = frozenset(
         "confidence",
         "include_best",
         "device",
+        "ranking_backend",
     }
 )
 """Top-level keys a resumed command may change freely."""

@@ -74,6 +74,19 @@ class HookContainer(Named):
     save_models: bool = True
 
 
+class Clustering(Settings):
+    """The k-means behind ``nmi``, ``ami`` and ``f1``: ``runs`` of them, with seeds of their own.
+
+    clusters: None for as many as there are classes. iterations: of each start; restarts: starts, the best of which
+    counts.
+    """
+
+    clusters: int | None = Field(None, ge=1)
+    iterations: int = Field(20, ge=1)
+    restarts: int = Field(1, ge=1)
+    runs: int = Field(5, ge=1)
+
+
 class Trainer(Settings):
     """The method (``name``), what every method is trained with, and the method's own ``args``."""
 
@@ -137,6 +150,7 @@ class ExperimentConfig(Settings):
     hook_container: HookContainer
     evaluation_metrics: Names = ("map_at_r", "precision_at_1", "r_precision")
     ties: Literal["pessimistic", "optimistic", "expected"] = "pessimistic"
+    clustering: Clustering = Field(default_factory=lambda: Clustering.model_validate({}))
     # config_general
     trainer: Trainer
     num_epochs_train: int = Field(1000, ge=1)
@@ -156,6 +170,7 @@ class ExperimentConfig(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     threads_per_run: int = Field(1, ge=1)
+    ranking_backend: Literal["auto", "cpu", "torch", "faiss"] = "auto"
     checkpoint_seconds: float = Field(120.0, ge=0)
     keep_weights: Literal["best_and_reproductions", "all", "none"] = "best_and_reproductions"
     # config_loss_and_miners

@@ -11,7 +11,7 @@ from powerbench.config.categories import WITHOUT_EFFECT
 from powerbench.config.merged import MergedConfig
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError, nearest
-from powerbench.evaluation.names import canonical_metric
+from powerbench.evaluation.names import Metric, parsed
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -44,15 +44,19 @@ def typed(plain: Mapping[str, Any], merged: MergedConfig) -> ExperimentConfig:
 def _with_canonical_metrics(config: ExperimentConfig, merged: MergedConfig) -> ExperimentConfig:
     """The config with metric names in their canonical spelling. Raises UserError for an unknown one."""
 
-    def canonical(name: str, path: str) -> str:
+    def metric(name: str, path: str) -> Metric:
         try:
-            return canonical_metric(name)
+            return parsed(name)
         except UserError as error:
             raise UserError(error.what, where=merged.where(path), near=error.near) from None
 
-    primary = canonical(config.hook_container.primary_metric, "hook_container/HookContainer/primary_metric")
-    names = tuple(dict.fromkeys(canonical(name, "evaluation_metrics") for name in config.evaluation_metrics))
-    hooks = config.hook_container.model_copy(update={"primary_metric": primary})
+    path = "hook_container/HookContainer/primary_metric"
+    primary = metric(config.hook_container.primary_metric, path)
+    if not primary.larger_is_better:
+        what = f"{primary.name} describes the embedding space; larger is not better, so nothing can be chosen by it."
+        raise UserError(what, where=merged.where(path))
+    names = tuple(dict.fromkeys(metric(name, "evaluation_metrics").name for name in config.evaluation_metrics))
+    hooks = config.hook_container.model_copy(update={"primary_metric": primary.name})
     return config.model_copy(update={"hook_container": hooks, "evaluation_metrics": names})
 
 

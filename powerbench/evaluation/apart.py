@@ -33,4 +33,5 @@ def mean_values(measured: Sequence[tuple[Mapping[str, float], int]], metrics: Se
     total = sum(count for _, count in measured)
     if not total:
         return dict.fromkeys(metrics, math.nan)
-    return {name: math.fsum(values[name] * count for values, count in measured) / total for name in metrics}
+    names = measured[0][0]
+    return {name: math.fsum(values[name] * count for values, count in measured) / total for name in names}

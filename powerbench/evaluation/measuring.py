@@ -1,18 +1,23 @@
-"""The one function through which everything in powerbench measures retrieval."""
+"""The one function through which everything in powerbench measures embeddings."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 
-from powerbench.evaluation.names import canonical_metric, recall_k
-from powerbench.evaluation.retrieval import Floats, Integers, Ranks, rank_relevant
-from powerbench.evaluation.ties import expected_values
-
-Ties = Literal["pessimistic", "optimistic", "expected"]
+from powerbench.evaluation.clustering import KMeans, cluster, scores
+from powerbench.evaluation.given import Given
+from powerbench.evaluation.names import SPREAD, Metric, parsed
+from powerbench.evaluation.ranking.backends import ON_CPU, Backend
+from powerbench.evaluation.ranking.near import Lookup, Ties
+from powerbench.evaluation.ranking.points import Distance, Embeddings, Floats, Integers
+from powerbench.evaluation.ranking.ranks import rank_relevant
+from powerbench.evaluation.retrieval import limits_of, means_of, per_query
+from powerbench.evaluation.space import space_value
 
 
 def measure(
@@ -22,109 +27,109 @@ def measure(
     *,
     reference: Any = None,
     reference_labels: Any = None,
+    distance: Distance = "euclidean",
     ties: Ties = "pessimistic",
+    clusters: int | None = None,
+    seed: int = 0,
+    kmeans: KMeans | None = None,
+    threads: int | None = None,
+    backend: Backend = ON_CPU,
 ) -> dict[str, float]:
-    """Retrieval metrics by their canonical names, as means over the queries that can be answered.
+    """Metrics by their canonical names; docs/metrics.md defines each of them and names its source.
 
     embeddings: N x D, NumPy array or torch tensor; labels: N whole numbers or texts. Each query
     is looked up among the other N - 1 items (it is left out by its index, not by its distance),
-    or in ``reference`` (M x D, with ``reference_labels``) if one is given. Distances are
-    Euclidean, on the embeddings as given. A query has R relevant items, those of its class;
-    queries with R = 0 are left out. With rank_i the rank of the i-th closest relevant item:
+    or in ``reference`` (M x D, with ``reference_labels``) if one is given. Values are means over the
+    queries that have a relevant item; if none has, NaN, with a warning.
 
-    - ``map_at_r``: 1/R * sum of i / rank_i over all i with rank_i <= R (Musgrave et al. 2020)
-    - ``r_precision``: the share of the R closest items that are relevant
-    - ``precision_at_1``: the share of queries whose closest item is relevant
-    - ``recall_at_<k>``: the share of queries with a relevant item among the k closest
-
+    distance: ``euclidean``, on the embeddings as given, or ``cosine``; metrics whose names begin
+    with ``c_`` are measured with cosine distance in either case.
     ties: where relevant and irrelevant items are equally close, ``pessimistic`` ranks the
     irrelevant ones first, so that collapsed embeddings gain nothing; ``optimistic`` ranks the
     relevant ones first; ``expected`` is the mean over all orders of the tied items.
+    clusters, seed: of the clustering metrics, which look at the queries alone; None for as many clusters as
+    classes. kmeans: how they are found. The spread over its runs, ``nmi_sd``, comes with ``nmi``, and so on.
+    threads: None for as many as NumPy's BLAS uses. backend: what counts the ranks. The values of retrieval metrics
+    depend on neither.
 
-    If no query can be answered every value is NaN, with a warning. Sums are float64; memory
-    beside the embeddings does not grow with N * M. Raises ValueError for NaN or infinite
-    embeddings or wrong shapes, UserError for an unknown metric.
+    Raises ValueError for NaN or infinite embeddings or wrong shapes, UserError for an unknown metric.
     """
-    names = list(dict.fromkeys(canonical_metric(name) for name in metrics))
-    if ties not in ("pessimistic", "optimistic", "expected"):
-        raise ValueError(f"ties must be pessimistic, optimistic or expected, not {ties!r}")
-    queries = _checked(embeddings, "embeddings")
-    gallery = None if reference is None else _checked(reference, "reference")
-    if gallery is not None and gallery.shape[1] != queries.shape[1]:
-        raise ValueError(f"embeddings have {queries.shape[1]} dimensions, the reference has {gallery.shape[1]}")
-    classes, gallery_classes = _classes(labels, len(queries), reference_labels, gallery)
-    look_ahead = max([1, *(recall_k(name) or 1 for name in names)])
-    sums, count = np.zeros(len(names)), 0
-    for ranks in rank_relevant(queries, classes, gallery, gallery_classes, look_ahead):
-        sums += [_values(name, ranks, ties).sum() for name in names]
-        count += len(ranks.relevant)
-    if count == 0:
-        warnings.warn("no query has a relevant item: nothing can be measured", stacklevel=2)
-        return dict.fromkeys(names, float("nan"))
-    return {name: float(total / count) for name, total in zip(names, sums, strict=True)}
+    asked = list(dict.fromkeys(parsed(name) for name in metrics))
+    given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties)
+    settings = kmeans or KMeans()
+    settings = replace(settings, clusters=clusters or settings.clusters)
+    found: dict[Metric, float] = {}
+    for some_distance in get_args(Distance):
+        some = [metric for metric in asked if _distance(metric, distance) == some_distance]
+        if ranked := [metric for metric in some if metric.family == "retrieval"]:
+            lookup = given.lookup(some_distance, ties)
+            found |= zip(ranked, _retrieval(lookup, ranked, threads, backend), strict=True)
+        if clustered := [metric for metric in some if metric.family == "clustering"]:
+            found |= _clustering(given.queries, given.classes, clustered, some_distance, settings, seed, threads)
+    found |= {metric: space_value(metric, given.queries, given.classes) for metric in asked if metric.family == "space"}
+    return {metric.name: found[metric] for metric in _with_spread(asked)}
 
 
-def _values(metric: str, ranks: Ranks, ties: Ties) -> Floats:
-    """The metric's value for each query."""
-    values = _metric_of(metric)(ranks, ranks.order + (ranks.closer if ties == "optimistic" else ranks.as_close))
-    if ties == "expected":
-        for row in np.unique(ranks.rows[ranks.closer != ranks.as_close]):
-            values[row] = expected_values(metric, ranks, row)
-    return values
+def measure_queries(
+    embeddings: Any,
+    labels: Any,
+    metric: str,
+    *,
+    reference: Any = None,
+    reference_labels: Any = None,
+    distance: Distance = "euclidean",
+    ties: Ties = "pessimistic",
+    threads: int | None = None,
+    backend: Backend = ON_CPU,
+) -> Floats:
+    """A retrieval metric of each of N queries; NaN for those without a relevant item. Arguments as for ``measure``."""
+    asked = parsed(metric)
+    if asked.family != "retrieval":
+        raise ValueError(f"{asked.name} has no value for single queries")
+    given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties)
+    lookup = given.lookup(_distance(asked, distance), ties)
+    return per_query(asked, rank_relevant(lookup, limits_of([asked]), threads, backend), lookup)
 
 
-def _metric_of(metric: str) -> Callable[[Ranks, Integers], Floats]:
-    if metric == "map_at_r":
-        return _map_at_r
-    if metric == "r_precision":
-        return _r_precision
-    k = recall_k(metric) or 1
-    return lambda ranks, rank: (rank[ranks.order == 1] <= k).astype(np.float64)
+def _with_spread(metrics: Iterable[Metric]) -> list[Metric]:
+    """Each clustering metric is followed by its spread."""
+    spread = {
+        metric: replace(metric, base=metric.base + SPREAD)
+        for metric in metrics
+        if metric.family == "clustering" and not metric.base.endswith(SPREAD)
+    }
+    return list(dict.fromkeys(part for metric in metrics for part in (metric, spread.get(metric, metric))))
 
 
-def _map_at_r(ranks: Ranks, rank: Integers) -> Floats:
-    counted = rank <= ranks.relevant[ranks.rows]
-    return np.bincount(ranks.rows, np.where(counted, ranks.order / rank, 0.0)) / ranks.relevant
+def _clustering(
+    embeddings: Embeddings,
+    classes: Integers,
+    metrics: Sequence[Metric],
+    distance: Distance,
+    kmeans: KMeans,
+    seed: int,
+    threads: int | None,
+) -> dict[Metric, float]:
+    """Mean and standard deviation over the runs (NaN for the deviation of a single one)."""
+    if len(embeddings) == 0:
+        return dict.fromkeys(_with_spread(metrics), float("nan"))
+    number = kmeans.clusters or len(np.unique(classes))
+    seeds = range(seed, seed + kmeans.runs)
+    runs = [scores(classes, cluster(embeddings, number, own, kmeans, distance, threads)) for own in seeds]
+    found = {}
+    for metric in _with_spread(metrics):
+        values = [run[metric.base.removesuffix(SPREAD)] for run in runs]
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+        found[metric] = spread if metric.base.endswith(SPREAD) else float(np.mean(values))
+    return found
 
 
-def _r_precision(ranks: Ranks, rank: Integers) -> Floats:
-    return np.bincount(ranks.rows, rank <= ranks.relevant[ranks.rows]) / ranks.relevant
+def _distance(metric: Metric, distance: Distance) -> Distance:
+    return "cosine" if metric.cosine else distance
 
 
-def _checked(embeddings: Any, name: str) -> Floats:
-    if hasattr(embeddings, "detach"):
-        embeddings = embeddings.detach().cpu().double().numpy()
-    array = np.ascontiguousarray(embeddings, dtype=np.float64)
-    if array.ndim != 2:
-        raise ValueError(f"{name} must be items x dimensions, not of shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} hold NaN or infinite values")
-    return array
-
-
-def _classes(labels: Any, count: int, reference_labels: Any, gallery: Floats | None) -> tuple[Integers, Integers]:
-    """Dense class numbers of the queries and of the gallery."""
-    if (gallery is None) != (reference_labels is None):
-        raise ValueError("reference and reference_labels go together")
-    own = _checked_labels(labels, count, "labels")
-    if gallery is None:
-        dense = np.unique(own, return_inverse=True)[1]
-        return dense, dense
-    other = _checked_labels(reference_labels, len(gallery), "reference_labels")
-    if count and len(other) and own.dtype.kind != other.dtype.kind:
-        raise ValueError(f"labels are {own.dtype} but reference_labels are {other.dtype}")
-    dense = np.unique(np.concatenate([own, other]), return_inverse=True)[1]
-    return dense[:count], dense[count:]
-
-
-def _checked_labels(labels: Any, count: int, name: str) -> np.ndarray:
-    if hasattr(labels, "detach"):
-        labels = labels.detach().cpu().numpy()
-    array = np.asarray(labels)
-    if array.shape != (count,):
-        raise ValueError(f"{name} must be one for each of {count} items, not of shape {array.shape}")
-    if count == 0:
-        return array.astype(np.int64)
-    if array.dtype.kind not in "iuUSO":
-        raise ValueError(f"{name} must be whole numbers or texts, not {array.dtype}")
-    return array
+def _retrieval(lookup: Lookup, metrics: Sequence[Metric], threads: int | None, backend: Backend) -> list[float]:
+    found = means_of(metrics, rank_relevant(lookup, limits_of(metrics), threads, backend), lookup)
+    if np.isnan(found).all():
+        warnings.warn("no query has a relevant item: nothing can be measured", stacklevel=3)
+    return found

@@ -1,148 +1,127 @@
-"""Where the relevant items of each query rank, counted without ever ordering the whole gallery.
+"""Retrieval metrics of single queries, from the ranks of their relevant items.
 
-The rank of a query's i-th closest relevant item is i plus the number of irrelevant items that
-are closer. Only these counts are needed, and only up to the rank at which a metric stops looking.
+A query has R relevant items; rank_i is the rank of the i-th closest of them. Definitions, sources and the rules for
+ties stand in docs/metrics.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from powerbench.evaluation.names import Metric
+from powerbench.evaluation.ranking.near import UNLIMITED, Limits, Lookup, Ties
+from powerbench.evaluation.ranking.points import Floats, Integers
+from powerbench.evaluation.ranking.ranks import BEYOND, Ranks
+from powerbench.evaluation.ties import expected_value
 
-SCORES_AT_A_TIME = 2**22
-"""Scores held in memory at once (32 MiB), whatever the size of the gallery."""
+OF_FIRST = ("precision_at_1", "recall_at", "class_recall_at", "mrr")
+"""Metrics that look at the closest relevant item only; all others sum over relevant items."""
+
+LENGTH_OF_LIM = 1023
+"""The longest list of neighbours that Revisiting DML's ``mAP_lim`` looks at."""
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """The relevant items of some queries, flat: query by query, closest first.
+def limits_of(metrics: Iterable[Metric]) -> Limits:
+    """The ranks up to which some metrics need to know the relevant items."""
+    beyond, k, first_k = [], [0], [1]
+    for metric in metrics:
+        if metric.base in OF_FIRST:
+            first_k.append(UNLIMITED if metric.base == "mrr" else metric.k or 1)
+        elif metric.base in ("map_at_r", "r_precision", "marp", "map_c"):
+            beyond.append(1 if metric.base == "map_c" else 0)
+        else:
+            k.append(int(ranks_looked_at(metric, np.zeros(1, dtype=np.int64))[0]))
+    return Limits(max(beyond, default=None), max(k), max(first_k))
 
-    relevant: number of relevant items of each query, at least 1.
-    rows: the query each entry belongs to (0 .. len(relevant) - 1, ascending).
-    order: 1 for a query's closest relevant item, 2 for the next, ...
-    closer, as_close: irrelevant items that are closer, and that are at least as close. Both may
-    stop at the look-ahead that was asked for, and then agree.
+
+def ranks_looked_at(metric: Metric, relevant: Integers) -> Integers:
+    """How many ranks a metric looks at, for queries by their number of relevant items."""
+    fixed = {"map": UNLIMITED, "map_at": metric.k or 1, "map_1000": 1000, "map_lim": LENGTH_OF_LIM}.get(metric.base)
+    if fixed is not None:
+        return np.full(len(relevant), fixed)
+    return relevant + 1 if metric.base == "map_c" else relevant
+
+
+def best_sum(metric: Metric, relevant: Integers) -> Integers:
+    """What a sum over relevant items is divided by; for ``marp`` it is the number of them that were found."""
+    if metric.base in ("map_c", "map_1000", "map_lim"):
+        return relevant + 1  # the size of the class, the query included
+    return np.minimum(relevant, metric.k or 1) if metric.base == "map_at" else relevant
+
+
+def values_of(metric: Metric, ranks: Ranks, ties: Ties) -> Floats:
+    """The metric's value for each query."""
+    rank = ranks.order + (ranks.closer if ties == "optimistic" else ranks.as_close)
+    first = rank[ranks.order == 1]
+    if metric.base == "mrr":
+        values: Floats = 1 / first
+    elif metric.base in OF_FIRST:
+        values = (first <= (metric.k or 1)).astype(np.float64)
+    else:
+        values = _sums(metric, ranks, rank)
+    if ties == "expected":
+        tied = (ranks.closer != ranks.as_close) & (ranks.closer < BEYOND)
+        for row in np.unique(ranks.rows[tied]):
+            values[row] = expected_value(metric.base, *_groups_and_limits(metric, ranks, row))
+    return values
+
+
+def means_of(metrics: Sequence[Metric], ranked: Iterable[Ranks], lookup: Lookup) -> list[float]:
+    """Means over all queries that have a relevant item (NaN if none has); of ``class_recall``, over classes' means."""
+    classes = int(lookup.queries.classes.max(initial=-1)) + 1
+    sums, counts = np.zeros((len(metrics), classes)), np.zeros(classes)
+    for ranks in ranked:
+        of_query = lookup.queries.classes[ranks.queries]
+        counts += np.bincount(of_query, ranks.copies, classes)
+        for row, metric in enumerate(metrics):
+            sums[row] += np.bincount(of_query, values_of(metric, ranks, lookup.ties) * ranks.copies, classes)
+    some = counts > 0
+    if not some.any():
+        return [float("nan")] * len(metrics)
+    of_classes, of_all = (sums[:, some] / counts[some]).mean(axis=1), sums.sum(axis=1) / counts.sum()
+    by_class = [metric.base == "class_recall_at" for metric in metrics]
+    means: list[float] = np.where(by_class, of_classes, of_all).tolist()
+    return means
+
+
+def per_query(metric: Metric, ranked: Iterable[Ranks], lookup: Lookup) -> Floats:
+    """The metric's value for each query as it was given; NaN for those without a relevant item."""
+    values = np.full(len(lookup.queries), np.nan)
+    for ranks in ranked:
+        values[ranks.queries] = values_of(metric, ranks, lookup.ties)
+    of_items: Floats = values[lookup.queries.cell_of]
+    return of_items
+
+
+def _sums(metric: Metric, ranks: Ranks, rank: Integers) -> Floats:
+    counted = rank <= ranks_looked_at(metric, ranks.relevant)[ranks.rows]
+    best = best_sum(metric, ranks.relevant)
+    queries = len(best)
+    if metric.base == "r_precision":
+        return np.bincount(ranks.rows, counted, queries) / best
+    if metric.base == "marp":
+        best = np.maximum(np.bincount(ranks.rows[counted], minlength=queries), 1)
+    return np.bincount(ranks.rows, np.where(counted, ranks.order / rank, 0.0), queries) / best
+
+
+def _groups_and_limits(
+    metric: Metric, ranks: Ranks, row: int
+) -> tuple[tuple[tuple[int, int, int, int], ...], int, int]:
+    """Relevant items with the same irrelevant ones ahead and beside them, closest first; and the metric's limits.
+
+    A group is (items ahead, relevant items ahead, items in the group, relevant items in it).
     """
-
-    relevant: Integers
-    rows: Integers
-    order: Integers
-    closer: Integers
-    as_close: Integers
-
-
-def rank_relevant(
-    queries: Floats, classes: Integers, gallery: Floats | None, gallery_classes: Integers, look_ahead: int
-) -> Iterator[Ranks]:
-    """Rank the relevant items of every query that has one, some queries at a time.
-
-    queries, gallery: embeddings, N x D and M x D; gallery None: the queries themselves, each
-    without itself (removed by its index). classes, gallery_classes: one number an item.
-    look_ahead: counts are needed up to this number or that of the relevant items, whichever is more.
-
-    Distances are Euclidean, on the embeddings as given. Two squared distances that agree to
-    within the rounding of a float64 sum are a tie. Candidates for ties are found by a matrix
-    product and then recomputed as sums of squared differences, so that the result does not
-    depend on how many queries are handled at a time.
-    """
-    order = np.argsort(gallery_classes, kind="stable")
-    gallery_size = len(order)
-    items = (queries if gallery is None else gallery)[order]
-    sorted_classes = gallery_classes[order]
-    starts = np.searchsorted(sorted_classes, classes, side="left")
-    counts = np.searchsorted(sorted_classes, classes, side="right") - starts
-    own_place = np.full(len(queries), -1)
-    if gallery is None:
-        own_place[order] = np.arange(gallery_size)
-    relevant = counts - (own_place >= 0)
-    asked = np.argsort(classes, kind="stable")
-    asked = asked[relevant[asked] > 0]
-    step = max(1, SCORES_AT_A_TIME // max(1, gallery_size))
-    half_norms = np.einsum("ij,ij->i", items, items) / 2
-    for first in range(0, len(asked), step):
-        some = asked[first : first + step]
-        block = _Block(queries[some], starts[some], counts[some], own_place[some])
-        yield block.ranks(items, half_norms, look_ahead)
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Some queries; their class lies at ``starts`` .. ``starts + counts`` of the gallery sorted by class."""
-
-    queries: Floats
-    starts: Integers
-    counts: Integers
-    own_place: Integers
-
-    def ranks(self, items: Floats, half_norms: Floats, look_ahead: int) -> Ranks:
-        rows, places = self._relevant_places()
-        relevant = np.bincount(rows, minlength=len(self.queries))
-        scores = self.queries @ items.T
-        scores -= half_norms
-        found = scores[rows, places]
-        scores[rows, places] = -np.inf
-        own = np.flatnonzero(self.own_place >= 0)
-        scores[own, self.own_place[own]] = -np.inf
-
-        ends = np.cumsum(relevant)
-        best_first = np.lexsort((-found, rows))
-        found = found[best_first]
-        doubt = self._doubt(half_norms, items.shape[1])
-        needed = min(scores.shape[1], max(look_ahead, int(relevant.max())))
-        top = _largest(scores, needed)
-        closer, as_close = np.empty_like(rows), np.empty_like(rows)
-        for row, (start, end) in enumerate(zip(ends - relevant, ends, strict=True)):
-            some = found[start:end]
-            closer[start:end] = needed - top[row].searchsorted(some + doubt[row], side="right")
-            as_close[start:end] = needed - top[row].searchsorted(some - doubt[row], side="left")
-        for row in np.unique(rows[closer != as_close]):
-            part = slice(ends[row] - relevant[row], ends[row])
-            closer[part], as_close[part] = self._recount(row, items, places[part])
-        order = np.arange(len(rows)) - np.repeat(ends - relevant, relevant) + 1
-        return Ranks(relevant, rows, order, closer, as_close)
-
-    def _relevant_places(self) -> tuple[Integers, Integers]:
-        """Rows of the block and places in the gallery of all relevant pairs, row by row."""
-        rows = np.repeat(np.arange(len(self.queries)), self.counts)
-        ends = np.cumsum(self.counts)
-        places = np.arange(len(rows)) - np.repeat(ends - self.counts, self.counts) + self.starts[rows]
-        others = places != self.own_place[rows]
-        return rows[others], places[others]
-
-    def _doubt(self, half_norms: Floats, width: int) -> Floats:
-        """How far apart two scores of a query must be to be no tie for certain: rounding errors included."""
-        lengths = np.sqrt(np.einsum("ij,ij->i", self.queries, self.queries))
-        doubt: Floats = _tolerance(width) * (lengths + np.sqrt(2 * half_norms.max())) ** 2
-        return doubt
-
-    def _recount(self, row: int, items: Floats, places: Integers) -> tuple[Integers, Integers]:
-        """Irrelevant items closer than, and at least as close as, each relevant one, from exact differences."""
-        differences = items - self.queries[row]
-        distances = np.einsum("ij,ij->i", differences, differences)
-        near = np.sort(distances[places])
-        start = self.starts[row]
-        others = np.sort(np.delete(distances, np.s_[start : start + self.counts[row]]))
-        tolerance = _tolerance(items.shape[1])
-        closer = others.searchsorted(near * (1 - tolerance), side="left")
-        return closer, others.searchsorted(near * (1 + tolerance), side="right")
-
-
-def _tolerance(width: int) -> float:
-    """The relative rounding error of a sum of ``width`` squares, generously."""
-    return float(4 * (width + 4) * np.finfo(np.float64).eps)
-
-
-def _largest(scores: Floats, count: int) -> Floats:
-    """The ``count`` largest scores of each row, ascending. The order within ``scores`` is lost."""
-    size = scores.shape[1]
-    if count < size:
-        scores.partition(size - count, axis=1)
-    top = scores[:, size - count :]
-    top.sort(axis=1)
-    return top
+    first, last = np.searchsorted(ranks.rows, [row, row + 1])
+    closer, as_close = ranks.closer[first:last], ranks.as_close[first:last]
+    live = int((closer < BEYOND).sum())
+    starts = np.flatnonzero(np.diff(closer[:live], prepend=-1) | np.diff(as_close[:live], prepend=-1))
+    sizes = np.diff(starts, append=live)
+    groups = tuple(
+        (int(closer[start]) + start, start, int(as_close[start] - closer[start]) + size, size)
+        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)
+    )
+    relevant = ranks.relevant[row : row + 1]
+    limit = metric.k or 1 if metric.base in OF_FIRST else int(ranks_looked_at(metric, relevant)[0])
+    return groups, limit, int(best_sum(metric, relevant)[0])

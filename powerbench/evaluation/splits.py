@@ -11,9 +11,12 @@ from torch import Tensor
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError, nearest
 from powerbench.evaluation.apart import apart_groups, mean_values
+from powerbench.evaluation.clustering import KMeans
 from powerbench.evaluation.embedding import measurable
 from powerbench.evaluation.measuring import measure
+from powerbench.evaluation.model import choose_device
 from powerbench.evaluation.names import canonical_metric
+from powerbench.evaluation.ranking.backends import Backend
 from split_managers.contract import DatasetIndex, Fold
 
 TRAIN, VAL = "train", "val"
@@ -73,6 +76,15 @@ def metrics_of(config: ExperimentConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(canonical_metric(name) for name in names))
 
 
+def backend_of(config: ExperimentConfig) -> Backend:
+    """What counts ranks: with ``auto``, torch on a GPU and compiled loops without one. All give the same values."""
+    device = choose_device(config)
+    wanted = config.ranking_backend
+    if wanted == "auto":
+        wanted = "torch" if device.type == "cuda" else "cpu"
+    return Backend(wanted, str(device))
+
+
 def measure_split(
     config: ExperimentConfig, index: DatasetIndex, split: Split, embeddings: Tensor, *, pca: int | None
 ) -> dict[str, float]:
@@ -93,6 +105,9 @@ def measure_split(
             reference=None if reference is None else array[reference],
             reference_labels=None if reference is None else labels[reference],
             ties=config.ties,
+            kmeans=KMeans(**config.clustering.model_dump()),
+            threads=config.threads_per_run,
+            backend=backend_of(config),
         )
 
     if apart is None:

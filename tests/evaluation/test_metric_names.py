@@ -23,6 +23,22 @@ from powerbench.evaluation.names import canonical_metric, metric_names, recall_k
         ("Recall@100", "recall_at_100"),
         ("R@10", "recall_at_10"),
         ("recall_at_17", "recall_at_17"),
+        ("mAP_c", "map_c"),
+        ("mAP_1000", "map_1000"),
+        ("mAP@1000", "map_at_1000"),
+        ("mAP_lim", "map_lim"),
+        ("mARP", "marp"),
+        ("mean_average_precision", "map"),
+        ("mean_reciprocal_rank", "mrr"),
+        ("c_recall@1", "c_recall_at_1"),
+        ("c_mAP_c", "c_map_c"),
+        ("c_mAP_1000", "c_map_1000"),
+        ("c_nmi", "c_nmi"),
+        ("NMI", "nmi"),
+        ("dists@intra", "dists_intra"),
+        ("dists@intra_over_inter", "dists_intra_over_inter"),
+        ("rho_spectrum@-1", "rho_spectrum_at_-1"),
+        ("rho_spectrum@10", "rho_spectrum_at_10"),
     ],
 )
 def test_aliases_have_one_canonical_name(given, canonical):
@@ -44,7 +60,9 @@ def test_unknown_names_are_refused_with_the_nearest(wrong, near):
     assert near in caught.value.near
 
 
-@pytest.mark.parametrize("wrong", ["recall_at_0", "recall_at_-1", "recall_at_1.5", "recall_at_", "", "zzz"])
+@pytest.mark.parametrize(
+    "wrong", ["recall_at_0", "recall_at_-1", "recall_at_1.5", "recall_at_", "", "zzz", "rho_spectrum@0", "c_uniformity"]
+)
 def test_recall_needs_a_whole_k(wrong):
     with pytest.raises(UserError, match="no metric named"):
         canonical_metric(wrong)

@@ -16,6 +16,7 @@ from meta_logs.statistics.letters import groups
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
+@pytest.mark.slow  # the import of statsmodels takes long
 @settings(max_examples=30, deadline=None)
 @given(P_VALUES)
 def test_holm_is_that_of_statsmodels(p_values):

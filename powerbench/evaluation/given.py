@@ -1,0 +1,89 @@
+"""Embeddings and labels as they are handed in, checked and brought to the forms that are computed with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from powerbench.evaluation.ranking.near import Lookup, Ties
+from powerbench.evaluation.ranking.points import Distance, Embeddings, Integers
+from powerbench.evaluation.ranking.ranks import lookup_of
+
+
+@dataclass(frozen=True)
+class Given:
+    """Queries with dense class numbers, and what they are looked up in: a reference, or (None) themselves."""
+
+    queries: Embeddings
+    classes: Integers
+    reference: Embeddings | None
+    reference_classes: Integers
+
+    @staticmethod
+    def checked(
+        embeddings: Any, labels: Any, reference: Any, reference_labels: Any, distance: Distance, ties: Ties
+    ) -> Given:
+        """The arguments of ``measure``; ValueError for what cannot be measured."""
+        for name, value, choices in (("ties", ties, get_args(Ties)), ("distance", distance, get_args(Distance))):
+            if value not in choices:
+                raise ValueError(f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}")
+        if (reference is None) != (reference_labels is None):
+            raise ValueError("reference and reference_labels go together")
+        queries = checked_embeddings(embeddings, "embeddings")
+        gallery = None if reference is None else checked_embeddings(reference, "reference")
+        if gallery is not None and gallery.shape[1] != queries.shape[1]:
+            raise ValueError(f"embeddings have {queries.shape[1]} dimensions, the reference has {gallery.shape[1]}")
+        sizes = len(queries), None if gallery is None else len(gallery)
+        own, other = checked_classes(labels, sizes[0], reference_labels, sizes[1])
+        return Given(queries, own, gallery, other)
+
+    def lookup(self, distance: Distance, ties: Ties) -> Lookup:
+        """The queries, ready to be ranked."""
+        return lookup_of(
+            self.queries, self.classes, self.reference, self.reference_classes, distance=distance, ties=ties
+        )
+
+
+def checked_embeddings(given: Any, name: str) -> Embeddings:
+    """An array or tensor, N x D, as contiguous float32 or float64. ValueError if that cannot be or is not finite."""
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        given = given.float() if given.dtype.is_floating_point and given.element_size() < 4 else given
+        given = given.numpy()
+    array = np.asarray(given)
+    array = np.ascontiguousarray(array, dtype=np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(f"{name} must be items x dimensions, not of shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} hold NaN or infinite values")
+    return array
+
+
+def checked_classes(
+    labels: Any, count: int, reference_labels: Any, reference_count: int | None
+) -> tuple[Integers, Integers]:
+    """Dense class numbers of the queries and of the reference (of the queries again without one)."""
+    own = _checked(labels, count, "labels")
+    if reference_count is None:
+        dense = np.unique(own, return_inverse=True)[1]
+        return dense, dense
+    other = _checked(reference_labels, reference_count, "reference_labels")
+    if count and reference_count and own.dtype.kind != other.dtype.kind:
+        raise ValueError(f"labels are {own.dtype} but reference_labels are {other.dtype}")
+    dense = np.unique(np.concatenate([own, other]), return_inverse=True)[1]
+    return dense[:count], dense[count:]
+
+
+def _checked(labels: Any, count: int, name: str) -> np.ndarray:
+    if hasattr(labels, "detach"):
+        labels = labels.detach().cpu().numpy()
+    array = np.asarray(labels)
+    if array.shape != (count,):
+        raise ValueError(f"{name} must be one for each of {count} items, not of shape {array.shape}")
+    if count == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iuUSO":
+        raise ValueError(f"{name} must be whole numbers or texts, not {array.dtype}")
+    return array

@@ -1,0 +1,260 @@
+"""The compiled loops that count: distances in float64, and scans of tiles of float32 products.
+
+Scores are those of Euclidean distance on the centred float32 copies: for a query q and an item n,
+``q . n - |n|^2 / 2`` is larger the closer n is. A float32 score only ever decides what lies farther from it than
+its error bound (``reach``); the rest is settled by the squared distance in float64, from the embeddings as given.
+
+They stay in one file: numba compiles a function anew when its own file changes, not when one that it calls does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from powerbench.evaluation.ranking.compiling import compiled
+from powerbench.evaluation.ranking.structures import Cells, Counts, Floats, Integers, Job, Positives, Rules
+
+CHUNK = 64
+"""Scores that are looked at together: a chunk without any score above its bound is left at once."""
+
+
+@compiled("reassoc", "nsz")
+def squared_distance(some: Any, i: int, one: float, more: Any, j: int, other: float) -> float:
+    """Between two rows times their factors, summed in float64."""
+    total = 0.0
+    for k in range(some.shape[1]):
+        difference = np.float64(some[i, k]) * one - np.float64(more[j, k]) * other
+        total += difference * difference
+    return total
+
+
+@compiled(inlined=True)
+def distance_of(queries: Cells, q: int, items: Cells, n: int) -> float:
+    """The squared distance between a query cell and an item cell, from the embeddings as given."""
+    i, j, one, other = queries.item[q], items.item[n], queries.factor[q], items.factor[n]
+    if len(queries.double):
+        return float(squared_distance(queries.double, i, one, items.double, j, other))
+    return float(squared_distance(queries.single, i, one, items.single, j, other))
+
+
+@compiled(inlined=True)
+def reach(one: float, other: float, rule: Rules) -> float:
+    """How far a float32 score of two items of these lengths may be from the exact one.
+
+    The products' error is at most D u |q| |n|; rounding the copies, the halves and the bounds adds a few
+    u (|q| + |n|)^2, the centring its own, and numbers too small for float32 the last term.
+    """
+    both = one + other
+    return rule.coarse * one * other + 2.0**-21 * both**2 + rule.blur * (both + rule.blur) + 1e-34
+
+
+@compiled()
+def count_pairs(rows: Integers, columns: Integers, products: Any, found: int, job: Job) -> None:
+    """Count ``found`` pairs of query cell and irrelevant item cell, given by the product of their float32 copies.
+
+    Arrays are taken out of the job before the loop: taking one out costs as much as counting does.
+    """
+    first, rule = job.first, job.rule
+    begins, distance = job.near.begin, job.near.distance
+    place, limit, first_limit = job.near.place, job.near.limit, job.near.first_limit
+    closer, as_close, live, seen = job.tally.closer, job.tally.as_close, job.tally.live, job.tally.seen
+    counts = as_close if rule.ties_lose else closer
+    query_square, query_length = job.queries.square, job.queries.length
+    square, length, copies = job.items.square, job.items.length, job.items.copies
+    for k in range(found):
+        q, n = rows[k], columns[k]
+        row = q - first
+        begin = begins[row]
+        end = begin + live[row]
+        squared = query_square[q] + square[n] - 2 * np.float64(products[k])
+        doubt = 2 * reach(query_length[q], length[n], rule)
+        if begin == end or squared - doubt > distance[end - 1]:
+            continue
+        beaten = first_beyond(distance, begin, end, squared + doubt, False)
+        equalled = first_beyond(distance, begin, beaten, squared - doubt, True)
+        if beaten != equalled:
+            exact = np.sqrt(distance_of(job.queries, q, job.items, n))
+            upper = exact * (1 + rule.tolerance) + rule.rounding
+            lower = max(0.0, exact * (1 - rule.tolerance) - rule.rounding)
+            beaten = first_beyond(distance, begin, end, upper * upper, False)
+            equalled = first_beyond(distance, begin, beaten, lower * lower, True)
+        if beaten < end:
+            closer[beaten] += copies[n]
+        if equalled < end:
+            as_close[equalled] += copies[n]
+        if (equalled if rule.ties_lose else beaten) < end:
+            now = live[row]
+            limits = (place, limit[row], first_limit[row])
+            live[row], seen[row] = still_live(begin, now, seen[row] + copies[n], limits, counts)
+            if live[row] != now:
+                set_floor(row, job)
+
+
+@compiled()
+def first_beyond(distances: Floats, begin: int, end: int, value: float, or_equal: bool) -> int:
+    """The first of the ascending ``distances`` in begin .. end that is larger than ``value`` (or equal to it)."""
+    low, high = begin, end
+    while low < high:
+        middle = (low + high) // 2
+        if distances[middle] > value or (or_equal and distances[middle] == value):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compiled()
+def still_live(begin: int, live: int, seen: int, near: Any, counts: Counts) -> tuple[int, int]:
+    """How many of a query's ``live`` relevant items are within the limits after ``seen`` irrelevant ones were counted
+    for them; and how many of those were counted for the ones that are. near: place, limit and first limit."""
+    place, limit, first_limit = near
+    while live > 0:
+        last = begin + live - 1
+        if place[last] + seen <= (first_limit if place[last] == 1 else limit):
+            break
+        seen -= counts[last]
+        live -= 1
+    return live, seen
+
+
+@compiled()
+def set_floor(row: int, job: Job) -> None:
+    """Set the score below which an item is farther than all of a query's live relevant items, whatever the rounding."""
+    live, q = job.tally.live[row], job.first + row
+    floor = np.inf
+    if live > 0:
+        farthest = job.near.distance[job.near.begin[row] + live - 1]
+        floor = (job.queries.square[q] - farthest) / 2 - reach(job.queries.length[q], job.rule.longest, job.rule)
+    job.tally.floor[row] = floor
+
+
+@compiled()
+def set_floors(job: Job) -> None:
+    """Set all floors before anything is counted."""
+    near, tally = job.near, job.tally
+    for row in range(len(tally.live)):
+        limits = (near.place, near.limit[row], near.first_limit[row])
+        tally.live[row], tally.seen[row] = still_live(near.begin[row], tally.live[row], 0, limits, tally.closer)
+        set_floor(row, job)
+
+
+@compiled()
+def rank_positives(job: Job, own_cell: Integers, ties_share: bool) -> None:
+    """Fill in distance, copies and place of the relevant items of a job's queries.
+
+    own_cell: the cell of ``items`` that holds the query itself, or -1. ties_share: equally close items have the
+    place of the first of them.
+    """
+    near, items = job.near, job.items
+    for row in range(len(near.own_begin)):
+        q, entry = job.first + row, near.begin[row]
+        cells = np.empty(near.begin[row + 1] - entry, np.int64)
+        distances = np.empty(len(cells))
+        found = 0
+        for n in range(near.own_begin[row], near.own_end[row]):
+            if n != own_cell[row] or items.copies[n] > 1:
+                cells[found] = n
+                distances[found] = distance_of(job.queries, q, items, n)
+                found += 1
+        for k in np.argsort(distances):
+            near.distance[entry] = distances[k]
+            near.copies[entry] = items.copies[cells[k]] - (cells[k] == own_cell[row])
+            entry += 1
+    set_places(near, ties_share, job.rule)
+
+
+@compiled()
+def set_places(near: Positives, ties_share: bool, rule: Rules) -> None:
+    """Fill in the places of relevant items whose distances and copies are known."""
+    for row in range(len(near.own_begin)):
+        ahead, place, tied_until = 0, 1, -1.0
+        for entry in range(near.begin[row], near.begin[row + 1]):
+            if not ties_share or near.distance[entry] > tied_until:
+                place = ahead + 1
+                tied_until = (np.sqrt(near.distance[entry]) * (1 + 2 * rule.tolerance) + 2 * rule.rounding) ** 2
+            near.place[entry] = place
+            ahead += near.copies[entry]
+
+
+@compiled()
+def scan_rows(products: Any, q0: int, n0: int, job: Job) -> None:
+    """Count the columns of a tile, cells n0 .. of the items, for its rows, cells q0 .. of the queries."""
+    own_begins, own_ends, floor, width = job.near.own_begin, job.near.own_end, job.tally.floor, products.shape[1]
+    half = job.items.half[n0 : n0 + width]
+    rows, columns, hits = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.float32)
+    for i in range(products.shape[0]):
+        row, scores, found = q0 + i - job.first, products[i], 0
+        own_begin = min(max(own_begins[row] - n0, 0), width)
+        own_end = min(max(own_ends[row] - n0, 0), width)
+        for begin, end in ((0, own_begin), (own_end, width)):
+            start = begin
+            while start < end:
+                start = next_above(scores, half, floor[row], start, end)
+                for j in range(start, min(start + CHUNK, end)):
+                    if scores[j] > half[j] + floor[row]:
+                        rows[found], columns[found], hits[found] = q0 + i, n0 + j, scores[j]
+                        found += 1
+                start += CHUNK
+        if found:
+            count_pairs(rows, columns, hits, found, job)
+
+
+@compiled()
+def scan_both(products: Any, q0: int, n0: int, job: Job) -> None:
+    """Count a tile's columns for its rows, and its rows for its columns: both are queries, and both are items."""
+    own_begins, own_ends, floor, width = job.near.own_begin, job.near.own_end, job.tally.floor, products.shape[1]
+    halves, floors = job.items.half, floor[n0 - job.first : n0 - job.first + width]
+    half = halves[n0 : n0 + width]
+    rows, columns, hits = np.empty(2 * width, np.int64), np.empty(2 * width, np.int64), np.empty(2 * width, np.float32)
+    for i in range(products.shape[0]):
+        row, own_half, scores, found = q0 + i - job.first, halves[q0 + i], products[i], 0
+        own_begin = min(max(own_begins[row] - n0, 0), width)
+        own_end = min(max(own_ends[row] - n0, 0), width)
+        for begin, end in ((0, own_begin), (own_end, width)):
+            start = begin
+            while start < end:
+                start = next_above_either(scores, half, floor[row], own_half, floors, start, end)
+                for j in range(start, min(start + CHUNK, end)):
+                    if scores[j] > half[j] + floor[row]:
+                        rows[found], columns[found], hits[found] = q0 + i, n0 + j, scores[j]
+                        found += 1
+                    if scores[j] > own_half + floors[j]:
+                        rows[found], columns[found], hits[found] = n0 + j, q0 + i, scores[j]
+                        found += 1
+                start += CHUNK
+        if found:
+            count_pairs(rows, columns, hits, found, job)
+
+
+@compiled()
+def next_above(scores: Any, half: Any, floor: float, start: int, end: int) -> int:
+    """The start of the first chunk in start .. end with an item that may matter to the row's query.
+
+    If there is none, that of the incomplete chunk before ``end``, or ``end``. Indices are unsigned because numba
+    would look for negative ones, which keeps the loop from being vectorised.
+    """
+    place, stop = np.uintp(start), np.uintp(end)
+    while place + np.uintp(CHUNK) <= stop:
+        found = np.int32(0)
+        for j in range(place, place + np.uintp(CHUNK)):
+            found |= np.int32(scores[j] > half[j] + floor)
+        if found:
+            break
+        place += np.uintp(CHUNK)
+    return int(np.intp(place))
+
+
+@compiled()
+def next_above_either(scores: Any, half: Any, floor: float, own_half: float, floors: Any, start: int, end: int) -> int:
+    """The same, or with a query to which the row's item may matter: those have floors of their own."""
+    place, stop = np.uintp(start), np.uintp(end)
+    while place + np.uintp(CHUNK) <= stop:
+        found = np.int32(0)
+        for j in range(place, place + np.uintp(CHUNK)):
+            found |= np.int32(scores[j] > min(half[j] + floor, own_half + floors[j]))
+        if found:
+            break
+        place += np.uintp(CHUNK)
+    return int(np.intp(place))

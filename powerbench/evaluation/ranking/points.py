@@ -1,0 +1,92 @@
+"""Embeddings made ready for counting: sorted by class, repetitions merged, and a float32 copy for matrix products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powerbench.evaluation.ranking.rows import centred_rows, equal_to_previous, hash_rows, inverse_lengths, sum_rows
+from powerbench.evaluation.ranking.structures import Cells
+
+Distance = Literal["euclidean", "cosine"]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Embeddings = NDArray[np.float32] | NDArray[np.float64]
+
+ROUNDING_OF_COSINES = 1e-15
+"""How far rounding may move the distance of two vectors scaled to length 1."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Cells: the distinct pairs of class and embedding, in order of class.
+
+    cells: what the kernels read (see there). product: their embeddings, centred, float32 (cells x D).
+    classes: ascending. cell_of: the cell of each item as given. copies: how many items a cell stands for.
+    """
+
+    cells: Cells
+    product: NDArray[np.float32]
+    classes: Integers
+    cell_of: Integers
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
+class Space:
+    """How embeddings become comparable: ``distance``, a common factor, and the centre that products leave out.
+
+    Distances do not depend on the centre; but the closer it is to the middle of the embeddings, the fewer
+    float32 products are too coarse to decide.
+    """
+
+    distance: Distance
+    unit: float
+    centre: Floats
+
+    @property
+    def rounding(self) -> float:
+        """The absolute part of the error of a distance; the other part is relative to it."""
+        return ROUNDING_OF_COSINES if self.distance == "cosine" else 0.0
+
+
+def space_of(distance: Distance, *sets: Embeddings) -> Space:
+    """A space for all items of some sets of embeddings (N x D each)."""
+    peak = max((float(np.abs(some).max()) for some in sets if some.size), default=0.0)
+    far = peak > 0 and not 1e-12 < peak < 1e12  # squares would leave the range of float32
+    unit = float(2.0 ** -np.frexp(peak)[1]) if far and distance == "euclidean" else 1.0
+    total = sum(sum_rows(some, _factors(some, distance, unit)) for some in sets)
+    return Space(distance, unit, total / max(1, sum(map(len, sets))))
+
+
+def points_of(raw: Embeddings, classes: Integers, space: Space) -> Points:
+    """The cells of some items: ``raw`` N x D, C-contiguous; ``classes``: one dense number an item."""
+    factors = _factors(raw, space.distance, space.unit)
+    words = raw.view(np.uint32)
+    order = np.lexsort((hash_rows(words), classes))
+    first = ~equal_to_previous(words, classes, order)
+    cell_of = np.empty(len(raw), dtype=np.int64)
+    cell_of[order] = np.cumsum(first) - 1
+    items = order[first]
+    product, square = centred_rows(raw, items, factors, space.centre)
+    cells = Cells(
+        single=raw.astype(np.float32, copy=False) if raw.dtype == np.float32 else np.empty((0, 0), dtype=np.float32),
+        double=raw.astype(np.float64, copy=False) if raw.dtype == np.float64 else np.empty((0, 0)),
+        item=items,
+        factor=factors[items],
+        copies=np.bincount(cell_of, minlength=len(items)),
+        square=square,
+        length=np.sqrt(square),
+        half=(square / 2).astype(np.float32),
+    )
+    return Points(cells, product, classes[items], cell_of)
+
+
+def _factors(rows: Embeddings, distance: Distance, unit: float) -> Floats:
+    """What each row is multiplied by: the same for all, or one over its length."""
+    return np.full(len(rows), unit) if distance == "euclidean" else inverse_lengths(rows)

@@ -1,0 +1,86 @@
+"""Scores against scikit-learn and hand-computed values; k-means is faiss's own."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
+
+from powerbench.evaluation import measure
+from powerbench.evaluation.clustering import KMeans, cluster, scores
+from tests.evaluation.test_measure import clustered
+
+
+@settings(max_examples=100, deadline=None)
+@given(pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=40))
+def test_nmi_and_ami_are_those_of_scikit_learn(pairs):
+    classes, clusters = np.array(pairs).T
+    found = scores(classes, clusters)
+    assert found["nmi"] == pytest.approx(normalized_mutual_info_score(classes, clusters), abs=1e-10)
+    assert found["ami"] == pytest.approx(adjusted_mutual_info_score(classes, clusters), abs=1e-10)
+
+
+def test_ami_of_many_clusters():
+    rng = np.random.default_rng(0)
+    classes = np.repeat(np.arange(300), rng.integers(2, 12, 300))
+    clusters = np.where(rng.random(len(classes)) < 0.5, classes, rng.integers(0, 300, len(classes)))
+    expected = adjusted_mutual_info_score(classes, clusters)
+    assert scores(classes, clusters)["ami"] == pytest.approx(expected, abs=1e-10)
+
+
+def pairwise_f1(classes, clusters):
+    pairs = [(i, j) for i in range(len(classes)) for j in range(i)]
+    same = [(classes[i] == classes[j], clusters[i] == clusters[j]) for i, j in pairs]
+    return 2 * sum(a and b for a, b in same) / sum(a + b for a, b in same)
+
+
+@pytest.mark.parametrize(
+    ("classes", "clusters", "nmi", "f1"),
+    [([0, 0, 1, 1], [0, 0, 0, 1], 0.343711, 0.4), ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 2], 0.439870, 0.4)],
+)
+def test_published_toys(classes, clusters, nmi, f1):
+    found = scores(np.array(classes), np.array(clusters))
+    assert found["nmi"] == pytest.approx(nmi, abs=1e-6)
+    assert found["f1"] == pytest.approx(f1, abs=1e-12) == pytest.approx(pairwise_f1(classes, clusters))
+
+
+def test_well_separated_classes_are_found_whatever_the_seed():
+    x, labels = clustered(6, 12, spread=0.02)
+    found = measure(x, labels, ["nmi", "c_f1", "ami"], kmeans=KMeans(restarts=20, runs=3))
+    assert list(found) == ["nmi", "nmi_sd", "c_f1", "c_f1_sd", "ami", "ami_sd"]
+    assert found["nmi"] == found["c_f1"] == pytest.approx(1)
+    assert found["nmi_sd"] == 0
+
+
+def test_values_are_means_over_seeds_with_their_spread():
+    x, labels = clustered(8, 9, spread=1.2)
+    values = []
+    for seed in (7, 8, 9):
+        alone = measure(x, labels, ["nmi"], seed=seed, kmeans=KMeans(runs=1))
+        assert np.isnan(alone["nmi_sd"])
+        values.append(alone["nmi"])
+    assert len(set(values)) > 1
+    found = measure(x, labels, ["nmi"], seed=7, kmeans=KMeans(runs=3))
+    assert found["nmi"] == pytest.approx(np.mean(values), abs=1e-12)
+    assert found["nmi_sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+
+
+def test_the_number_of_clusters_is_that_of_the_classes_unless_given():
+    x, labels = clustered(8, 9, spread=1.2)
+    assert measure(x, labels, ["nmi"]) == measure(x, labels, ["nmi"], clusters=8)
+    assert measure(x, labels, ["nmi"]) != measure(x, labels, ["nmi"], clusters=5)
+    assert len(set(cluster(x, 5, 0, KMeans(), "euclidean", 1).tolist())) == 5
+    with pytest.raises(ValueError, match="72 items cannot be put into 73 clusters"):
+        measure(x, labels, ["nmi"], clusters=73)
+
+
+def test_cosine_clusters_look_at_directions_only():
+    x, labels = clustered(6, 12, spread=0.3)
+    lengths = np.random.default_rng(0).uniform(0.1, 10, size=(len(x), 1)).astype(np.float32)
+    assert measure(x * lengths, labels, ["nmi"], distance="cosine") == pytest.approx(
+        measure(x, labels, ["nmi"], distance="cosine")
+    )
+
+
+def test_nothing_to_cluster():
+    assert np.isnan(measure(np.empty((0, 3)), [], ["nmi"])["nmi"])

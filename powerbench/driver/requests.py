@@ -93,23 +93,9 @@ def _asked(request: Request, stored: MergedConfig, config_folder: Path | None) -
     fresh = _fresh(request, config_folder)
     if not request.merge or request.layers:
         return fresh
-    _refuse_unnamed_categories(request, config_folder)
     kept = stored.with_overrides(request.overrides)
     named = {category: fresh.categories[category] for category in request.config_names}
     return kept.with_categories({**kept.categories, **named})
-
-
-def _refuse_unnamed_categories(request: Request, config_folder: Path | None) -> None:
-    """Raise a :class:`UserError` if a file sets keys of a category for which no files are named: they would be lost."""
-    usual = load_config({}, {}, folder=config_folder).categories
-    found = load_config(request.config_names, {}, folder=config_folder).categories
-    touched = sorted(c for c in found if c not in request.config_names and found[c] != usual.get(c))
-    if touched:
-        raise UserError(
-            f"the files named for {', '.join(request.config_names)} set keys of {', '.join(touched)} too: "
-            "name files for that as well, or set those keys on the command line.",
-            where="--merge_argparse_when_resuming",
-        )
 
 
 def _collect_changes(old: Any, new: Any, path: str, paths: list[str]) -> None:

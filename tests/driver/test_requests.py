@@ -68,15 +68,3 @@ def test_other_settings_are_taken_with_the_merge_flag():
 def test_what_cannot_change_a_result_may_change(overrides):
     merged, _ = requested_config(Request("x", overrides=overrides), known(STORED), None)
     assert merged.flat().keys() >= overrides.keys()
-
-
-def test_a_file_that_sets_keys_of_categories_that_are_not_named_is_refused_with_the_merge_flag(tmp_path):
-    file = tmp_path / "mine.yaml"
-    file.write_text("patience: 3\noptimizers~OVERRIDE~: {trunk_optimizer: {SGD: {lr: 0.1}}}\n")
-    names = {"config_general": ["default", str(file)]}
-    with pytest.raises(UserError, match="set keys of config_optimizers too"):
-        requested_config(Request("x", config_names=names, merge=True), known(STORED), None)
-    both = names | {"config_optimizers": ["default", str(file)]}
-    merged, _ = requested_config(Request("x", config_names=both, merge=True), known(STORED), None)
-    assert merged.flat()["patience"] == 3
-    assert merged.flat()["optimizers"] == {"trunk_optimizer": {"SGD": {"lr": 0.1}}}

@@ -6,8 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-_FRACTIONS = re.compile(r"(map_at_r|r_precision|nmi|ami|f1|mean_average_precision|precision_at_\d+|recall_at_\d+)$")
-_LABELS = {"map_at_r": "MAP@R", "precision_at_1": "R@1", "r_precision": "R-precision"}
+_FRACTIONS = re.compile(
+    r"(c_)?(map(_at_(r|\d+)|_c|_lim|_1000)?|r_precision|marp|mrr|(nmi|ami|f1)(_sd)?|(precision|(class_)?recall)_at_\d+)"
+)
+_LABELS = {"map_at_r": "MAP@R", "precision_at_1": "R@1", "r_precision": "R-precision", "marp": "mARP"}
+_LABELS |= {"map_c": "mAP_c", "map_lim": "mAP_lim", "map_1000": "mAP_1000"}
+_LABELS |= {name: name.upper() for name in ("map", "mrr", "nmi", "ami", "f1")}
+_AT = {"recall_at_": "R@", "class_recall_at_": "class R@", "map_at_": "MAP@", "rho_spectrum_at_": "rho_spectrum@"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -87,7 +92,7 @@ def _estimate(value: Estimate, between: str) -> str:
 
 def is_fraction(metric: str) -> bool:
     """Whether a metric lies in [0, 1] and is shown in percent."""
-    return _FRACTIONS.match(metric) is not None
+    return _FRACTIONS.fullmatch(metric) is not None
 
 
 def measured(value: float | None, metric: str) -> Value:
@@ -96,8 +101,13 @@ def measured(value: float | None, metric: str) -> Value:
 
 
 def metric_label(metric: str) -> str:
-    """A metric as papers write it."""
-    return _LABELS.get(metric, metric)
+    """A metric as papers write it; ``c_`` before it: with cosine distance."""
+    plain = metric.removeprefix("c_")
+    cosine, label = metric.removesuffix(plain), plain.removesuffix("_sd")
+    sd = " sd" if label != plain else ""
+    start = next((start for start in _AT if label.startswith(start) and label not in _LABELS), None)
+    shown = _LABELS.get(label, label) if start is None else _AT[start] + label.removeprefix(start)
+    return f"{cosine}{shown}{sd}"
 
 
 def words(name: str) -> str:

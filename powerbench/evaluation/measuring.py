@@ -48,7 +48,7 @@ def measure(
     irrelevant ones first, so that collapsed embeddings gain nothing; ``optimistic`` ranks the
     relevant ones first; ``expected`` is the mean over all orders of the tied items.
     clusters, seed: of the clustering metrics, which look at the queries alone; None for as many clusters as
-    classes. kmeans: how they are found. The spread over its runs, ``nmi_sd``, comes with ``nmi``, and so on.
+    classes. kmeans: how they are found. The spread over several runs, ``nmi_sd``, comes with ``nmi``, and so on.
     threads: None for as many as NumPy's BLAS uses. backend: what counts the ranks. The values of retrieval metrics
     depend on neither.
 
@@ -67,7 +67,8 @@ def measure(
         if clustered := [metric for metric in some if metric.family == "clustering"]:
             found |= _clustering(given.queries, given.classes, clustered, some_distance, settings, seed, threads)
     found |= {metric: space_value(metric, given.queries, given.classes) for metric in asked if metric.family == "space"}
-    return {metric.name: found[metric] for metric in _with_spread(asked)}
+    shown = _with_spread(asked) if settings.runs > 1 else asked
+    return {metric.name: found[metric] for metric in shown}
 
 
 def measure_queries(

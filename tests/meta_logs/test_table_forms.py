@@ -105,9 +105,19 @@ def test_values_as_people_read_them(value, text):
 
 
 def test_names_as_people_read_them():
-    assert (metric_label("map_at_r"), metric_label("precision_at_1"), metric_label("nmi")) == ("MAP@R", "R@1", "nmi")
-    assert is_fraction("recall_at_10")
-    assert not is_fraction("spectral_decay")
+    labels = {
+        "map_at_r": "MAP@R",
+        "precision_at_1": "R@1",
+        "nmi": "NMI",
+        "nmi_sd": "NMI sd",
+        "c_recall_at_10": "c_R@10",
+    }
+    labels |= {"map_at_10": "MAP@10", "c_map_lim": "c_mAP_lim", "class_recall_at_1": "class R@1", "f1": "F1"}
+    labels |= {"rho_spectrum_at_-1": "rho_spectrum@-1", "uniformity": "uniformity"}
+    assert {metric: metric_label(metric) for metric in labels} == labels
+    spaces = {"rho_spectrum_at_-1", "uniformity", "spectral_decay", "dists_intra"}
+    assert all(is_fraction(metric) for metric in labels.keys() - spaces)
+    assert not any(is_fraction(metric) for metric in spaces)
     assert words("untrained_trunk") == "untrained trunk"
 
 

@@ -85,7 +85,10 @@ def files_checksum(index: DatasetIndex, files: Sequence[Path]) -> str:
 
 @contextmanager
 def checksums_kept_in(folder: Path) -> Iterator[None]:
-    """While this lasts, checksums of files are kept in ``folder``, and read from there while size and times agree."""
+    """While this lasts, checksums of files are kept in ``folder``, and read from there while size and times agree.
+
+    Nothing is kept as long as the folder that holds the cache is not there: a command may yet be refused.
+    """
     before = _FOLDER.set(folder)
     try:
         yield
@@ -115,7 +118,7 @@ def _checksum(names_and_labels: str, states: tuple[_State, ...], folder: Path | 
         return known
     checksum = _computed(names_and_labels, states)
     newest = max((changed for *_, changed in states), default=0)
-    if time.time_ns() - newest > _SETTLED:
+    if time.time_ns() - newest > _SETTLED and folder.parent.parent.is_dir():
         write_atomic(kept, checksum)
     return checksum
 

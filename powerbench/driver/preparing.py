@@ -104,7 +104,8 @@ class Prepared:
         """What the user should know of the config: keys without effect, files taken instead of missing ones."""
         idle = ["first_trials has no effect without a search."] if self.config.first_trials else []
         skipped = self.data.skipped if self.data else ()
-        left_out = [f"{len(skipped)} unreadable images are left out: {', '.join(skipped[:5])} ..."] if skipped else []
+        more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+        left_out = [f"unreadable images that are left out: {', '.join(skipped[:5])}{more}."] if skipped else []
         return [*self.merged.notes, *without_effect(self.merged), *([] if self.budget.trials else idle), *left_out]
 
     def rehearse(self, roots: Roots, user_code: Path) -> None:

@@ -94,16 +94,19 @@ def test_files_that_stay_as_they_are_are_read_once(tmp_path, monkeypatch):
 
 
 def test_a_checksum_is_kept_for_files_that_have_settled_and_stay_as_they_are(tmp_path, monkeypatch):
-    file, kept = tmp_path / "a.png", tmp_path / "kept"
+    file, kept = tmp_path / "a.png", tmp_path / "experiments" / "cache" / "checksums"
     file.write_bytes(b"one")
     index = single_level_index(["a"], [0], ["a"])
     with checksums_kept_in(kept):
         first = files_checksum(index, [file])
     assert not kept.exists()  # just written, the file could change without a change of its times
     monkeypatch.setattr(image_files, "_SETTLED", 0)
-    image_files._checksum.cache_clear()
-    with checksums_kept_in(kept):
-        assert files_checksum(index, [file]) == first
+    for folder in (tmp_path, tmp_path / "experiments"):
+        assert not (tmp_path / "experiments").exists()  # nothing is kept before there is anything to keep it for
+        folder.mkdir(exist_ok=True)
+        image_files._checksum.cache_clear()
+        with checksums_kept_in(kept):
+            assert files_checksum(index, [file]) == first
     (only,) = kept.iterdir()
     for content, found in (("f" * 64, "f" * 64), ("torn", first)):
         only.write_text(content)

@@ -105,7 +105,9 @@ class Prepared:
         idle = ["first_trials has no effect without a search."] if self.config.first_trials else []
         skipped = self.data.skipped if self.data else ()
         more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-        left_out = [f"unreadable images that are left out: {', '.join(skipped[:5])}{more}."] if skipped else []
+        left_out = (
+            [f"{len(skipped)} unreadable images are left out: {', '.join(skipped[:5])}{more}."] if skipped else []
+        )
         return [*self.merged.notes, *without_effect(self.merged), *([] if self.budget.trials else idle), *left_out]
 
     def rehearse(self, roots: Roots, user_code: Path) -> None:

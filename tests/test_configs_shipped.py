@@ -10,6 +10,7 @@ from powerbench.config.search_keys import fill, first_values, search_keys
 from powerbench.config.sources import config_names, packaged_folder
 from powerbench.config.typed import typed
 from powerbench.errors import UserError
+from tests.reference.reality_check_facts import CLASSIFICATION, NO_WEIGHT_DECAY, SETTINGS
 
 ALL = [(category, name) for category, names in config_names().items() for name in names]
 
@@ -20,6 +21,8 @@ ABSENT_CLASSES = {
     "DeepAdversarialMetricLearning",
 }
 """Methods of powerful-benchmarker that its YAML names ask for and that powerbench may lack."""
+
+SEARCHED_RATE = "with_metric_loss_optimizer_bayes_opt"
 
 COMPANIONS = {
     "with_daml": {
@@ -33,15 +36,25 @@ COMPANIONS = {
         "config_loss_and_miners": ["default", "with_cascaded"],
         "config_optimizers": ["default", "with_metric_loss_optimizer"],
     },
-    "proxy_nca": {"config_optimizers": ["default", "with_metric_loss_optimizer_bayes_opt"]},
-    "normalized_softmax": {"config_optimizers": ["default", "with_metric_loss_optimizer_bayes_opt"]},
+    **{name: {"config_optimizers": ["default", SEARCHED_RATE]} for name in CLASSIFICATION},
+    **{name: {"config_optimizers": ["default", f"{SEARCHED_RATE}_no_weight_decay"]} for name in NO_WEIGHT_DECAY},
     "demo": {"config_transforms": ["default", "demo"]},
 }
 """Configs that are meant to be used with others."""
 
+ENDINGS = tuple(f"_{setting}" for setting in SETTINGS)
+
 DEMO = {f"config_{name}": ["demo"] for name in ("dataset", "models", "optimizers", "transforms")} | {
     "config_general": ["default", "demo"]
 }
+
+
+def listed(category, name):
+    """The names that go with a config: those of another setting (arcface_sop) stand on top of their method's."""
+    base = next((name.removesuffix(end) for end in ENDINGS if name.endswith(end)), None)
+    if category == "config_loss_and_miners" and base is not None:
+        return {**COMPANIONS.get(base, {}), category: ["default", base, name]}
+    return {**COMPANIONS.get(name, {}), **({category: ["default", name]} if name != "default" else {})}
 
 
 def opened(names):
@@ -51,8 +64,7 @@ def opened(names):
 
 @pytest.mark.parametrize(("category", "name"), ALL)
 def test_each_config_works_on_top_of_the_defaults(category, name):
-    names = COMPANIONS.get(name, {}) | ({category: ["default", name]} if name != "default" else {})
-    config, merged = opened(names)
+    config, merged = opened(listed(category, name))
     unknown = [
         wanted
         for kind, wanted in (("dataset", config.dataset.name), ("method", config.trainer.name))
@@ -83,34 +95,6 @@ def test_the_demo_works_alone_and_on_top_of_the_defaults(general, others):
     assert config.dataset.name == "Emoji200"
     assert list(config.optimizers) == ["embedder_optimizer"]
     assert config.patience is None
-
-
-@pytest.mark.parametrize(
-    ("name", "m", "bounds"),
-    [
-        ("contrastive", 4, {"ContrastiveLoss/pos_margin": (-0.2, 2.0), "ContrastiveLoss/neg_margin": (-0.2, 2.0)}),
-        ("triplet", 4, {"TripletMarginLoss/margin": (-0.2, 2.0)}),
-        ("ntxent", 4, {"NTXentLoss/temperature": (0.01, 100.0)}),
-        (
-            "multi_similarity",
-            4,
-            {
-                "MultiSimilarityLoss/alpha": (0.01, 100.0),
-                "MultiSimilarityLoss/beta": (0.01, 100.0),
-                "MultiSimilarityLoss/base": (0.0, 1.0),
-            },
-        ),
-        ("proxy_nca", 1, {"ProxyNCALoss/softmax_scale": (0.01, 100.0)}),
-        ("normalized_softmax", 1, {"NormalizedSoftmaxLoss/temperature": (0.01, 100.0)}),
-    ],
-)
-def test_losses_are_searched_within_the_published_bounds(name, m, bounds):
-    merged = load_config({"config_loss_and_miners": ["default", name]}, {})
-    found = {key.path.removeprefix("loss_funcs/metric_loss/"): key.value for key in search_keys(merged)}
-    assert found == bounds
-    assert merged.flat()["sampler"] == {"MPerClassSampler": {"m": m}}
-    logarithmic = {key.path.rpartition("/")[2] for key in search_keys(merged) if key.operator == "LOG_BAYESIAN"}
-    assert logarithmic == ({"temperature"} if "temperature" in str(bounds) else set())
 
 
 def test_the_loss_optimizers_learning_rate_is_searched_as_published():

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from powerbench.store.store import Store
 
 HELP = """\
-usage: python run.py suite FILE|NAME [--workers W] [--devices 0,1] [--stop_after 11h30m] [--<key> VALUE] [folders]
+usage: python run.py suite FILE|NAME [--methods [a, b]] [--workers W] [--devices 0,1] [--stop_after 11h30m]
+                          [--<key> VALUE] [folders]
        python run.py suite FILE|NAME --table [folders]
 
 Searches, reproduces and evaluates every method of the suite, each with the same budget, folds and seeds, and
@@ -25,13 +26,20 @@ prints one table (one for each protocol, if the suite has several). What is done
 same command continues after an interruption, trains a method that was added to the file, or prints the table.
 A method that fails does not stop the others (the exit status is then 1).
 
+--methods trains these of its methods only (on several machines, say, that share a results store).
 --table prints and writes the table of what is recorded so far, with counts done/planned, and trains nothing.
 
 `python run.py list suites` names the suites that come with powerbench; `python run.py validate suite FILE|NAME`
 shows the plan and what it will cost. The README describes the file.
 """
 
-FLAGS: dict[str, FlagType] = {"table": bool, "merge_argparse_when_resuming": bool, **ROOT_FLAGS, **WORK_FLAGS}
+FLAGS: dict[str, FlagType] = {
+    "table": bool,
+    "methods": list,
+    "merge_argparse_when_resuming": bool,
+    **ROOT_FLAGS,
+    **WORK_FLAGS,
+}
 
 
 def run(words: list[str]) -> int:
@@ -44,11 +52,12 @@ def run(words: list[str]) -> int:
     if line.config_names:
         raise UserError("a suite's file says which configs its methods use; change single keys with --<key> VALUE.")
     roots = find_roots(line.flags)
-    from powerbench.driver.suites import load_suite
+    from powerbench.driver.suites import load_suite, only
 
     merge = bool(line.flags.get("merge_argparse_when_resuming"))
     suite = load_suite(names[0], root=roots.config_folder, merge=merge, overrides=line.overrides)
-    return _show(suite, roots) if line.flags.get("table") else _run(suite, roots, line.flags)
+    chosen = only(suite, line.flags["methods"]) if "methods" in line.flags else suite
+    return _show(suite, roots) if line.flags.get("table") else _run(suite, chosen, roots, line.flags)
 
 
 def _show(suite: Suite, roots: Roots) -> int:
@@ -67,11 +76,12 @@ def _show(suite: Suite, roots: Roots) -> int:
     return 0
 
 
-def _run(suite: Suite, roots: Roots, flags: dict[str, Any]) -> int:
+def _run(suite: Suite, chosen: Suite, roots: Roots, flags: dict[str, Any]) -> int:
+    """Run the chosen methods, and print the tables of the whole suite."""
     from powerbench.driver.stores import open_store
     from powerbench.driver.suite_running import prepare_part, run_part, take_up_folders
 
-    prepared = [prepare_part(part, roots) for part in suite.parts]
+    prepared = [prepare_part(part, roots) for part in chosen.parts]
     _print_notes(prepared)
     failed: list[str] = []
     with open_store(roots) as store:
@@ -79,12 +89,12 @@ def _run(suite: Suite, roots: Roots, flags: dict[str, Any]) -> int:
             take_up_folders(part, roots, store)
         if any(prepared):
             with work_of(flags) as work:
-                for part, methods in zip(suite.parts, prepared, strict=True):
+                for part, methods in zip(chosen.parts, prepared, strict=True):
                     failed += run_part(part, methods, roots, store, work)
         for part in suite.parts:
             _print_table(suite, part, roots, store)
     if failed:
-        total = sum(len(part.requests) for part in suite.parts)
+        total = sum(len(part.requests) for part in chosen.parts)
         raise PowerbenchError(f"{len(failed)} of {total} experiments failed: {', '.join(failed)}.")
     return 0
 

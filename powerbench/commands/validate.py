@@ -22,8 +22,9 @@ HELP = """\
 usage: python run.py validate [suite FILE|NAME] [--experiment_name NAME] [--with_data] [any flags of an experiment]
 
 Prints the merged config, what is searched, the protocol, where each location was set, and the plan with its cost:
-fold runs, iterations, the disk that the kept weights take, and the time, if the results store has fold runs of this
-protocol to tell it from. Needs no data (without them the checksums in the protocol are unknown) and trains nothing.
+fold runs, iterations, the disk that the kept weights take, and the time: from the fold runs of this protocol in the
+results store, or else its bounds, from a step of the trunk that is timed now. Needs no data (without them the checksums
+in the protocol are unknown) and trains nothing. Of a suite, --methods [a, b] takes these alone.
 --with_data: opens the dataset, too, looks at every image once (its header and its end), and lists what is wrong, what
 is there twice, and the sizes of all parts of all folds.
 """
@@ -34,11 +35,11 @@ def run(words: list[str]) -> int:
     names, rest = positionals(words)
     if names and (names[0] != "suite" or len(names) != 2):
         raise UserError("validate takes the flags of an experiment, or: validate suite FILE|NAME")
-    line = parse(rest, {**experiment_command.FLAGS, "with_data": bool})
+    line = parse(rest, {**experiment_command.FLAGS, "with_data": bool, **({"methods": list} if names else {})})
     with_data = bool(line.flags.pop("with_data", False))
     roots = find_roots(line.flags)
     if names:
-        _validate_suite(names[1], line.overrides, roots, with_data=with_data)
+        _validate_suite(names[1], line.overrides, roots, with_data=with_data, methods=line.flags.get("methods"))
         return 0
     from powerbench.driver.costs import cost_of
     from powerbench.driver.opening import prepare_request
@@ -55,7 +56,7 @@ def run(words: list[str]) -> int:
             prepared = prepare_request(experiment_command.request_of(line), roots, store, with_data=False)
         cost = cost_of(line.flags["experiment_name"], prepared, roots, store)
     _print_config(prepared)
-    _print_plan(prepared, cost)
+    _print_plan(line.flags["experiment_name"], prepared, cost, roots)
     _print_roots(roots)
     if with_data:
         _print_data(prepared, roots)
@@ -70,16 +71,21 @@ def _print_data(prepared: Prepared, roots: Roots) -> None:
         say(text)
 
 
-def _validate_suite(text: str, overrides: dict[str, object], roots: Roots, *, with_data: bool) -> None:
+def _validate_suite(
+    text: str, overrides: dict[str, object], roots: Roots, *, with_data: bool, methods: Sequence[str] | None
+) -> None:
+    from powerbench.driver.costs import total
     from powerbench.driver.stores import existing_store
     from powerbench.driver.suite_running import plan_part
-    from powerbench.driver.suites import load_suite
+    from powerbench.driver.suites import load_suite, only
 
     suite = load_suite(text, root=roots.config_folder, overrides=overrides)
+    if methods is not None:
+        suite = only(suite, methods)
     with existing_store(roots) as store:
         costs = [cost for part in suite.parts for cost in _print_part(part, roots, store)]
     if len(suite.parts) > 1:
-        _print_total("all protocols", costs)
+        say(f"all protocols: {total(costs).text}")
     _print_roots(roots)
     if with_data:
         for part in suite.parts:
@@ -88,7 +94,7 @@ def _validate_suite(text: str, overrides: dict[str, object], roots: Roots, *, wi
 
 def _print_part(part: Part, roots: Roots, store: Store | None) -> list[Cost]:
     from meta_logs.formatting import short_names
-    from powerbench.driver.costs import cost_of
+    from powerbench.driver.costs import cost_of, total
     from powerbench.driver.suite_running import plan_part
 
     prepared = plan_part(part, roots)
@@ -98,22 +104,22 @@ def _print_part(part: Part, roots: Roots, store: Store | None) -> list[Cost]:
         costs.append(cost_of(part.experiments[method], item, roots, store))
         searched = ", ".join(short_names(parameter.path for parameter in item.space.parameters).values())
         say(f"  {method}: {costs[-1].text}; searches {searched or 'nothing'}")
-    _print_total("in all", costs)
+    say(f"in all: {total(costs).text}")
+    method, item = next(iter(prepared.items()))
+    _print_source(part.experiments[method], item, total(costs), roots)
     return costs
 
 
-def _print_total(what: str, costs: Sequence[Cost]) -> None:
-    from powerbench.driver.costs import total
-
-    say(f"{what}: {total(costs).text}")
-    _print_source(total(costs))
-
-
-def _print_source(cost: Cost) -> None:
-    if cost.seconds is None:
-        say("      (the results store has no fold run of this protocol to tell the time from)")
-    else:
+def _print_source(name: str, prepared: Prepared, cost: Cost, roots: Roots) -> None:
+    if cost.seconds is not None:
         say("      (training one fold run at a time, by the mean of those of this protocol in the results store)")
+        return
+    from powerbench.driver.step_timing import estimate
+
+    say("      (the results store has no fold run of this protocol to tell the time from)")
+    bounds = estimate(name, prepared, cost.fold_runs, roots)
+    if bounds is not None:
+        say(f"      {bounds.text}")
 
 
 def _print_config(prepared: Prepared) -> None:
@@ -128,10 +134,10 @@ def _print_config(prepared: Prepared) -> None:
         say(f"note: {note}")
 
 
-def _print_plan(prepared: Prepared, cost: Cost) -> None:
+def _print_plan(name: str, prepared: Prepared, cost: Cost, roots: Roots) -> None:
     say(f"plan: {_amount(prepared)}:")
     say(f"      {cost.text}")
-    _print_source(cost)
+    _print_source(name, prepared, cost, roots)
 
 
 def _amount(prepared: Prepared) -> str:

@@ -17,6 +17,9 @@ from powerbench.protocol import OF_OPENED_DATA, SEARCH_KEYS, differences
 from powerbench.roots import Roots
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from powerbench.models.trunk_contract import ImageTrunk
     from powerbench.store.rows import ExperimentRow
     from powerbench.store.store import Store
 
@@ -92,6 +95,13 @@ def _kept_trials(prepared: Prepared) -> int:
 
 def _bytes_of_fold_run(prepared: Prepared, user_code: Path, roots: Roots) -> int:
     """The size of the best weights of trunk (unless it is frozen) and embedder, which are built for this."""
+    trunk, embedder = models_with_random_weights(prepared, user_code, roots)
+    kept = [embedder, *([] if prepared.config.freeze_trunk else [trunk])]
+    return sum(tensor.nbytes for module in kept for tensor in module.state_dict().values())
+
+
+def models_with_random_weights(prepared: Prepared, user_code: Path, roots: Roots) -> tuple[ImageTrunk, nn.Module]:
+    """Trunk and embedder of a plan, without the files of weights, which may not be there yet."""
     from powerbench.models.building import build_embedder, build_trunk
 
     plain = located(prepared.config.plain(), user_code, prepared.user_files)
@@ -99,8 +109,7 @@ def _bytes_of_fold_run(prepared: Prepared, user_code: Path, roots: Roots) -> int
     models = config.models.model_copy(update={"trunk": _with_random_weights(config.models.trunk)})
     config = config.model_copy(update={"models": models})
     trunk = build_trunk(config, roots.places, seed=0)
-    kept = [build_embedder(config, trunk.widths["pooled"], seed=0), *([] if config.freeze_trunk else [trunk])]
-    return sum(tensor.nbytes for module in kept for tensor in module.state_dict().values())
+    return trunk, build_embedder(config, trunk.widths["pooled"], seed=0)
 
 
 def _with_random_weights(trunk: ClassSpec) -> ClassSpec:

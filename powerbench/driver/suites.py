@@ -8,8 +8,8 @@ and each protocol has a table of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,19 @@ def load_suite(text: str, *, root: Path | None, merge: bool = False, overrides: 
     parts = tuple(_part(name, protocol, content, path, merge, overrides) for protocol in protocols.items())
     _refuse_equal_names(parts, path)
     return Suite(name, parts)
+
+
+def only(suite: Suite, methods: Sequence[str]) -> Suite:
+    """The suite with these of its methods alone. Raises :class:`UserError` for one that it does not have."""
+    known = dict.fromkeys(method for part in suite.parts for method in part.requests)
+    for method in methods:
+        if method not in known:
+            raise UserError(f"{suite.name} has no method {method!r}.", where="--methods", near=nearest(method, known))
+    parts = []
+    for part in suite.parts:
+        requests = {method: request for method, request in part.requests.items() if method in methods}
+        parts.append(replace(part, requests=requests))
+    return Suite(suite.name, tuple(parts))
 
 
 def _part(

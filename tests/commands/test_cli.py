@@ -1,4 +1,5 @@
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -78,6 +79,9 @@ def test_validate_prints_config_plan_and_where_each_location_was_set(tmp_path, m
     assert "240 fold runs" in output
     assert "neg_margin~BAYESIAN~" in output
     assert "/somewhere (environment variable POWERBENCH_DATASET_ROOT)" in output
+    assert re.search(
+        r"between [^(]+ \(if every fold run stops as early as patience allows\) and [^(]+ \(if none", output
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -86,6 +90,14 @@ def test_validate_counts_a_suite(capsys, tmp_path, monkeypatch):
     assert main(["validate", "suite", "demo"]) == 0
     assert "in all: 312 fold runs" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+def test_validate_takes_some_of_a_suite_s_methods(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["validate", "suite", "demo", "--methods", "[triplet, ntxent]"]) == 0
+    assert "in all: 104 fold runs" in capsys.readouterr().out
+    assert main(["validate", "suite", "demo", "--methods", "[triplets]"]) == 2
+    assert "Did you mean triplet?" in capsys.readouterr().err
 
 
 def test_locations_come_from_the_user_file_too(tmp_path, monkeypatch, capsys):

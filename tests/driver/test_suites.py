@@ -5,7 +5,7 @@ import yaml
 
 from powerbench.driver.requests import requested_config
 from powerbench.driver.suite_running import plan_part
-from powerbench.driver.suites import load_suite
+from powerbench.driver.suites import load_suite, only
 from powerbench.errors import UserError
 from powerbench.plan import Budget
 from powerbench.roots import find_roots
@@ -80,6 +80,16 @@ def test_several_protocols_are_several_parts_with_all_methods(load):
     assert [flat[name]["num_epochs_train"] for name in ("mine_small", "mine_large")] == [1, 4]
     assert [flat[name]["sampler"]["MPerClassSampler"]["m"] for name in ("mine_small", "mine_large")] == [2, 4]
     assert list(flat["mine_large"]["models"]["trunk"]) == ["efficientnet_lite0"]
+
+
+def test_some_of_the_methods_can_be_taken_alone(load):
+    suite = load(protocols={"one": {}, "two": {}})
+    assert [part.experiments for part in only(suite, ["proxy_nca"]).parts] == [
+        {"proxy_nca": "mine_one_proxy_nca"},
+        {"proxy_nca": "mine_two_proxy_nca"},
+    ]
+    with pytest.raises(UserError, match=r"no method 'proxynca'.*proxy_nca\?"):
+        only(suite, ["proxynca"])
 
 
 def test_first_trials_are_a_method_s_own_config_key(load):

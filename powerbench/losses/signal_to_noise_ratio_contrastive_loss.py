@@ -1,0 +1,35 @@
+"""The signal-to-noise-ratio contrastive loss with its published regulariser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_metric_learning.losses import SignalToNoiseRatioContrastiveLoss as LibraryLoss
+from torch import Tensor
+
+
+class SignalToNoiseRatioContrastiveLoss(LibraryLoss):  # type: ignore[misc]
+    """Contrastive loss on ``d(a, b) = var(a - b) / var(a)``, and ``regularizer_weight * mean |sum of an embedding|``.
+
+    Positive pairs cost ``max(d - pos_margin, 0)``, negative ones ``max(neg_margin - d, 0)``, each averaged over those
+    that cost anything; variances are over the dimensions of normalised embeddings, and so is the regulariser's sum.
+    Source: "Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric Learning", equations 4 and 11, as
+    pytorch-metric-learning 0.9.88 computed it for "A Metric Learning Reality Check". Version 2.9 has no
+    ``regularizer_weight``, and its ZeroMeanRegularizer sums embeddings that are not normalised.
+    """
+
+    def __init__(
+        self, pos_margin: float = 0, neg_margin: float = 1, regularizer_weight: float = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(pos_margin=pos_margin, neg_margin=neg_margin, **kwargs)
+        self.regularizer_weight = regularizer_weight
+
+    def compute_loss(self, embeddings: Tensor, *others: Any) -> dict[str, Any]:
+        """The losses of pairs and the regulariser's."""
+        losses: dict[str, Any] = super().compute_loss(embeddings, *others)
+        sums = self.distance.maybe_normalize(embeddings).sum(dim=1)
+        value = self.regularizer_weight * sums.abs().mean() if self.regularizer_weight else 0
+        return {**losses, "reg_loss": {**self.zero_loss(), "losses": value}}
+
+    def _sub_loss_names(self) -> list[str]:
+        return [*super()._sub_loss_names(), "reg_loss"]

@@ -1,0 +1,128 @@
+"""Every loss of the Reality Check against its definition, computed naively in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from powerbench.classes import build
+from powerbench.config.schema import ClassSpec
+from tests.reference import naive_losses as naive
+from tests.reference.reality_check_facts import CLASSES
+
+SIZE, NUMBER_OF_CLASSES = 8, 5
+RNG = np.random.default_rng(3)
+LABELS = [0, 0, 0, 1, 1, 1, 3, 3, 3, 4]
+ROWS = RNG.normal(size=(NUMBER_OF_CLASSES, SIZE))[LABELS] + 0.8 * RNG.normal(size=(len(LABELS), SIZE))
+WEIGHTS = RNG.normal(size=(SIZE, NUMBER_OF_CLASSES))
+CENTERS = RNG.normal(size=(SIZE, NUMBER_OF_CLASSES * 3))
+BETA = RNG.uniform(0.5, 1.2, size=NUMBER_OF_CLASSES)
+
+WITHOUT_WEIGHTS = [
+    ("contrastive", {"pos_margin": -0.2, "neg_margin": 1.3}),
+    ("contrastive", {"pos_margin": 0.4, "neg_margin": 0.9}),
+    ("triplet", {"margin": 0.3}),
+    ("triplet", {"margin": -0.2}),
+    ("ntxent", {"temperature": 0.1}),
+    ("ntxent", {"temperature": 0.004}),
+    ("ntxent", {"temperature": 2.4e-4}),
+    ("fastap", {"num_bins": 2}),
+    ("fastap", {"num_bins": 17}),
+    ("snr_contrastive", {"pos_margin": 0.3, "neg_margin": 0.8, "regularizer_weight": 0.4}),
+    ("snr_contrastive", {"pos_margin": 0.2, "neg_margin": 1.9, "regularizer_weight": 0}),
+    ("multi_similarity", {"alpha": 0.01, "beta": 50.6, "base": 0.56}),
+    ("multi_similarity", {"alpha": 14.0, "beta": 75.0, "base": 0.0}),
+]
+
+WITH_WEIGHTS = [
+    ("proxy_nca", {"softmax_scale": 14.0}, WEIGHTS),
+    ("normalized_softmax", {"temperature": 0.1}, WEIGHTS),
+    ("cosface", {"margin": 0.6, "scale": 30.0}, WEIGHTS),
+    ("arcface", {"margin": 23.0, "scale": 30.0}, WEIGHTS),
+    ("arcface", {"margin": 90.0, "scale": 5.0}, WEIGHTS),
+    ("soft_triple", {"centers_per_class": 3, "la": 18.0, "gamma": 0.2, "reg_weight": 0.4, "margin": 0.3}, CENTERS),
+    ("soft_triple", {"centers_per_class": 3, "la": 70.0, "gamma": 59.0, "reg_weight": 0.0, "margin": 0.9}, CENTERS),
+]
+
+
+def loss_of(method, arguments, **injected):
+    return build("loss", ClassSpec.model_validate({CLASSES[method]: arguments}), **injected)
+
+
+def computed(loss, chosen=None):
+    labels = torch.tensor(LABELS)
+    indices = (
+        None if chosen is None else tuple(torch.tensor(side) for pair in chosen for side in zip(*pair, strict=True))
+    )
+    return float(loss(torch.tensor(ROWS), labels, indices).detach())
+
+
+@pytest.mark.parametrize(("method", "arguments"), WITHOUT_WEIGHTS)
+def test_losses_of_pairs_and_triplets(method, arguments):
+    expected = getattr(naive, method)(ROWS, LABELS, **arguments)
+    assert expected > 0.001
+    assert computed(loss_of(method, arguments)) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("method", "arguments", "weights"), WITH_WEIGHTS)
+def test_losses_with_proxies_class_weights_or_centres(method, arguments, weights):
+    loss = loss_of(method, arguments, num_classes=NUMBER_OF_CLASSES, embedding_size=SIZE)
+    (parameter,) = loss.parameters()
+    own = weights.T if method == "proxy_nca" else weights
+    assert parameter.shape == own.shape
+    parameter.data = torch.tensor(own)
+    expected = getattr(naive, method)(ROWS, LABELS, own, **arguments)
+    assert computed(loss) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("classes", [None, NUMBER_OF_CLASSES])
+def test_the_margin_loss_with_one_boundary_and_with_one_for_each_class(classes):
+    loss = loss_of("margin", {"margin": 0.1, "beta": 0.9, "learn_beta": True, "num_classes": classes})
+    beta = np.full(NUMBER_OF_CLASSES, 0.9) if classes is None else BETA
+    if classes is not None:
+        loss.beta.data = torch.tensor(BETA)
+    assert computed(loss) == pytest.approx(naive.margin(ROWS, LABELS, 0.1, beta), rel=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.4, 1.0])
+def test_multi_similarity_with_the_pairs_that_its_miner_chooses(epsilon):
+    labels, rows = LABELS[:-1], ROWS[:-1]  # the miner's rule says nothing of an item without positives
+    chosen = naive.mined_by_multi_similarity(rows, labels, epsilon)
+    miner = build("miner", ClassSpec.model_validate({"MultiSimilarityMiner": {"epsilon": epsilon}}))
+    embeddings = torch.tensor(rows)
+    mined = miner(embeddings, torch.tensor(labels))
+    found = [sorted(zip(mined[i].tolist(), mined[i + 1].tolist(), strict=True)) for i in (0, 2)]
+    assert found == [sorted(side) for side in chosen]
+    arguments = {"alpha": 18.0, "beta": 75.0, "base": 0.78}
+    value = float(loss_of("multi_similarity", arguments)(embeddings, torch.tensor(labels), mined))
+    assert value == pytest.approx(naive.multi_similarity(rows, labels, **arguments, chosen=chosen), rel=1e-9)
+
+
+def test_ntxent_takes_chosen_pairs_and_anchors_without_negatives():
+    near, far = naive.pairs(LABELS)
+    chosen = near[::2], [pair for pair in far if pair[0] != near[0][0]][::3]
+    expected = naive.ntxent(ROWS, LABELS, 0.2, chosen)
+    assert computed(loss_of("ntxent", {"temperature": 0.2}), chosen) == pytest.approx(expected, rel=1e-9)
+
+
+def test_ntxent_without_a_positive_pair_costs_nothing():
+    embeddings = torch.tensor(ROWS[:2], requires_grad=True)
+    value = loss_of("ntxent", {"temperature": 0.2})(embeddings, torch.tensor([0, 1]))
+    value.backward()
+    assert float(value.detach()) == 0
+    assert embeddings.grad.abs().max() == 0
+
+
+def test_ntxent_s_gradient_is_that_of_its_formula():
+    loss = loss_of("ntxent", {"temperature": 0.05})
+    embeddings = torch.tensor(ROWS, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: loss(x, torch.tensor(LABELS)), (embeddings,))
+
+
+def test_coinciding_centres_and_weights_that_meet_an_embedding_give_finite_gradients():
+    loss = loss_of("soft_triple", {"centers_per_class": 3}, num_classes=NUMBER_OF_CLASSES, embedding_size=SIZE)
+    loss.fc.data = torch.ones(SIZE, NUMBER_OF_CLASSES * 3)
+    arc = loss_of("arcface", {"margin": 20.0}, num_classes=NUMBER_OF_CLASSES, embedding_size=SIZE)
+    arc.W.data = torch.ones(SIZE, NUMBER_OF_CLASSES)
+    for each in (loss, arc):
+        each(torch.ones(2, SIZE), torch.tensor([0, 1])).backward()
+        assert all(torch.isfinite(parameter.grad).all() for parameter in each.parameters())

@@ -213,12 +213,14 @@ def _check_optimizer_name(name: str, config: ExperimentConfig, where: str) -> No
 
 def _check_transforms(config: ExperimentConfig, merged: MergedConfig) -> None:
     """Transforms accept their arguments; a frozen trunk's features, computed once, need images that do not change."""
-    from powerbench.data.recipes import build_recipe, is_deterministic
+    from powerbench.data.recipes import build_recipe, inner_steps, is_deterministic
 
     further = config.transforms.__pydantic_extra__ or {}
     for name, steps in {"train": config.transforms.train, "eval": config.transforms.eval, **further}.items():
         for step in steps:
             _check_spec("transform", step, ("transforms", name), merged)
+            for inner in inner_steps(step):
+                _check_spec("transform", inner, ("transforms", name, step.name, "transforms"), merged)
         build_recipe(steps, where=merged.where(("transforms", name)))
     if config.views is not None and not config.freeze_trunk:
         what = f"views: {config.views} keeps features of a frozen trunk, but freeze_trunk is False; leave views out."

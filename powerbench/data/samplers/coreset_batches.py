@@ -31,7 +31,7 @@ class CoresetBatches:
         self._items = items_by_class(sampler, labels)
         self._class_of = np.unique(labels, return_inverse=True)[1]
 
-    def plan(self, n: int, generator: np.random.Generator, embed: Embed, select: Select) -> list[np.ndarray]:
+    def made(self, n: int, generator: np.random.Generator, embed: Embed, select: Select) -> list[np.ndarray]:
         """``n`` batches, each with a subset of its own. Raises UserError if there are fewer items than anchors."""
         there = len(self._class_of)
         if there < self._anchors:

@@ -33,7 +33,7 @@ class D2CoresetSampler:
 
     def plan(self, n: int, generator: np.random.Generator, embed: Embed) -> list[np.ndarray]:
         """The next ``n`` batches, as positions into the labels: a function of the generator and the embeddings."""
-        return self._batches.plan(n, generator, embed, self._select)
+        return self._batches.made(n, generator, embed, self._select)
 
     def _select(self, points: np.ndarray, count: int, generator: np.random.Generator) -> list[int]:
         mean, covariance = points.mean(axis=0), np.atleast_2d(np.cov(points.T))

@@ -50,7 +50,7 @@ class DistanceHistogramMatchedSampler:
 
     def plan(self, n: int, generator: np.random.Generator, embed: Embed) -> list[np.ndarray]:
         """The next ``n`` batches, as positions into the labels: a function of the generator and the embeddings."""
-        return self._batches.plan(n, generator, embed, partial(histogram_cost_to, of_heights=self._of_heights))
+        return self._batches.made(n, generator, embed, partial(histogram_cost_to, of_heights=self._of_heights))
 
 
 def histogram_cost_to(points: np.ndarray, *, of_heights: bool) -> Cost:

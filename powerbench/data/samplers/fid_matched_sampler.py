@@ -29,7 +29,7 @@ class FIDMatchedSampler:
 
     def plan(self, n: int, generator: np.random.Generator, embed: Embed) -> list[np.ndarray]:
         """The next ``n`` batches, as positions into the labels: a function of the generator and the embeddings."""
-        return self._batches.plan(n, generator, embed, frechet_distance_to)
+        return self._batches.made(n, generator, embed, frechet_distance_to)
 
 
 def frechet_distance_to(points: np.ndarray) -> Cost:

@@ -32,7 +32,7 @@ class GreedyCoresetSampler:
 
     def plan(self, n: int, generator: np.random.Generator, embed: Embed) -> list[np.ndarray]:
         """The next ``n`` batches, as positions into the labels: a function of the generator and the embeddings."""
-        return self._batches.plan(n, generator, embed, self._select)
+        return self._batches.made(n, generator, embed, self._select)
 
     def _select(self, points: np.ndarray, count: int, generator: np.random.Generator) -> list[int]:
         return greedy_coreset(

@@ -35,7 +35,7 @@ class MatchedBatches:
         self._labels = labels
         self._drawing = ClassRandomSampler(labels, batch_size, m)
 
-    def plan(
+    def made(
         self, n: int, generator: np.random.Generator, embed: Embed, cost_of: Callable[[np.ndarray], Cost]
     ) -> list[np.ndarray]:
         """``n`` batches; ``cost_of`` makes the cost of candidates from the big batch's points. Ties: the first."""

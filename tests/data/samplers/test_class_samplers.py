@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from powerbench.class_folders import own_names
 from powerbench.data.samplers.adaptive_balanced_sampler import AdaptiveBalancedSampler
 from powerbench.data.samplers.balanced_sampler import BalancedSampler
 from powerbench.data.samplers.class_cursors import ClassCursors
@@ -252,3 +253,20 @@ def test_a_plan_is_a_function_of_the_generator_alone(make):
 def test_settings_that_cannot_work_are_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_the_names_of_samplers_are_those_of_samplers_alone():
+    assert own_names("sampler") == [
+        "AdaptiveBalancedSampler",
+        "BalancedSampler",
+        "ClassRandomSampler",
+        "D2CoresetSampler",
+        "DistanceHistogramMatchedSampler",
+        "FIDMatchedSampler",
+        "FullRandomSampler",
+        "GreedyCoresetSampler",
+        "HierarchicalSampler",
+        "MPerClassSampler",
+        "MPerClassWithReplacementSampler",
+        "RandomSampler",
+    ]

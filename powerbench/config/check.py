@@ -22,7 +22,7 @@ SPLITS = ("train", "val", "test")
 SCHEDULERS = ("scheduler_by_iteration", "scheduler_by_epoch", "scheduler_by_plateau")
 OPTIMIZER_EXTRAS = (*SCHEDULERS, "clip_grad_norm")
 LOSS_INJECTED = ("num_classes", "embedding_size")
-SAMPLER_INJECTED = ("labels", "batch_size")
+SAMPLER_INJECTED = ("labels", "label_levels", "batch_size")
 METHOD_INJECTED = ("config", "facts", "trunk")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
@@ -88,6 +88,15 @@ def _check_data(config: ExperimentConfig, merged: MergedConfig) -> None:
     if isinstance(m, int) and (m < 1 or batch_size % m):
         what = f"batch_size {batch_size} is no multiple of the sampler's m, {m}."
         raise UserError(what, where=merged.where(("sampler", config.sampler.name, "m")))
+    if config.sampler.name in own_names("sampler"):  # a user's own may look at labels that only a dataset has
+        labels, where = _some_labels(), merged.where(("sampler", config.sampler.name))
+        _built("sampler", config.sampler, where, labels=labels[:, 0], label_levels=labels, batch_size=batch_size)
+
+
+def _some_labels() -> Any:
+    import numpy as np
+
+    return np.zeros((2, 2), dtype=np.int64)
 
 
 def _check_models(config: ExperimentConfig, merged: MergedConfig) -> None:
@@ -204,12 +213,14 @@ def _check_optimizer_name(name: str, config: ExperimentConfig, where: str) -> No
 
 def _check_transforms(config: ExperimentConfig, merged: MergedConfig) -> None:
     """Transforms accept their arguments; a frozen trunk's features, computed once, need images that do not change."""
-    from powerbench.data.recipes import build_recipe, is_deterministic
+    from powerbench.data.recipes import build_recipe, inner_steps, is_deterministic
 
     further = config.transforms.__pydantic_extra__ or {}
     for name, steps in {"train": config.transforms.train, "eval": config.transforms.eval, **further}.items():
         for step in steps:
             _check_spec("transform", step, ("transforms", name), merged)
+            for inner in inner_steps(step):
+                _check_spec("transform", inner, ("transforms", name, step.name, "transforms"), merged)
         build_recipe(steps, where=merged.where(("transforms", name)))
     if config.views is not None and not config.freeze_trunk:
         what = f"views: {config.views} keeps features of a frozen trunk, but freeze_trunk is False; leave views out."

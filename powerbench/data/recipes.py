@@ -94,16 +94,33 @@ def stack(arrays: Sequence[np.ndarray]) -> Tensor:
 
 
 def _arguments(step: ClassSpec, where: str) -> Mapping[str, Any]:
-    """Interpolations are written by name; torchvision wants its own type."""
-    args = dict(step.args)
-    if isinstance(args.get("interpolation"), str):
-        from torchvision.transforms import InterpolationMode
+    """Arguments that YAML writes by name and torchvision wants as values of its own: interpolations, policies, types,
+    and the transforms inside of RandomApply, RandomChoice and RandomOrder."""
+    from torch import dtype
+    from torchvision.transforms import AutoAugmentPolicy, InterpolationMode
 
-        known = {mode.value: mode for mode in InterpolationMode}
-        name = args["interpolation"].lower()
-        if name not in known:
-            raise UserError(
-                f"there is no interpolation {name!r}.", where=f"{where}/{step.name}", near=nearest(name, known)
-            )
-        args["interpolation"] = known[name]
+    args = dict(step.args)
+    named: dict[str, dict[str, Any]] = {
+        "interpolation": {mode.value: mode for mode in InterpolationMode},
+        "policy": {policy.value: policy for policy in AutoAugmentPolicy},
+        "dtype": {name: value for name, value in vars(torch).items() if isinstance(value, dtype)},
+    }
+    for key, known in named.items():
+        if isinstance(args.get(key), str):
+            name = args[key].lower()
+            if name not in known:
+                what = f"there is no {key} {name!r}."
+                raise UserError(what, where=f"{where}/{step.name}", near=nearest(name, known))
+            args[key] = known[name]
+    if inner := inner_steps(step):
+        built = build_recipe(inner, where=f"{where}/{step.name}/transforms")
+        args["transforms"] = [*built.head, *built.tail]
     return freeze(args)  # type: ignore[no-any-return]
+
+
+def inner_steps(step: ClassSpec) -> list[ClassSpec]:
+    """The transforms inside of a transform, written ``transforms: {Name: {argument: value}, ...}``."""
+    inside = step.args.get("transforms")
+    if not isinstance(inside, Mapping):
+        return []
+    return [ClassSpec.model_validate({name: args}) for name, args in inside.items()]

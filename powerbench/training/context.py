@@ -10,7 +10,7 @@ from torch import Tensor
 from powerbench.classes import build
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError
-from powerbench.evaluation.embedding import embed
+from powerbench.evaluation.embedding import embed, measurable
 from powerbench.evaluation.opening import FoldRun
 from powerbench.methods.contract import Part, PlannedBatch
 from powerbench.seeding import numpy_generator
@@ -30,7 +30,9 @@ class EpochContext:
         """Batches of the configured sampler; see the contract."""
         allowed = self._allowed(positions)
         labels = self._run.facts.labels[allowed]
-        sampler = build("sampler", self._config.sampler, labels=labels, batch_size=self.batch_size)
+        levels = self._run.data.dataset.index.labels[self._run.fold.train[allowed]]
+        offered = {"labels": labels, "label_levels": levels, "batch_size": self.batch_size}
+        sampler = build("sampler", self._config.sampler, **offered)
         self._plans += 1
         count = self.iterations if batches is None else batches
         try:
@@ -46,7 +48,8 @@ class EpochContext:
         return positions if held_out is None else positions[~np.isin(positions, held_out)]
 
     def _embed_for(self, positions: np.ndarray) -> Callable[[], np.ndarray]:
-        return lambda: self.embed("train").numpy()[positions]
+        """Embeddings as they are compared. Raises NotFinite for a model that has diverged."""
+        return lambda: measurable(self.embed("train"), self._config.tester, pca=None)[positions]
 
     def embed(self, part: Part = "train", output: str | None = None) -> Tensor:
         """Un-augmented outputs of the training part, or of what the method holds out."""

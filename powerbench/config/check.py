@@ -259,5 +259,6 @@ def _built(kind: str, spec: ClassSpec, where: str, **injected: Any) -> Any:
         with seeded(0):
             return build(kind, spec, **injected)
     except (ValueError, RuntimeError, UserError) as error:
-        what = error.what if isinstance(error, UserError) else f"{spec.name} refuses its arguments: {error}"
-        raise UserError(what, where=where) from error
+        if isinstance(error, UserError):
+            raise UserError(error.what, where=where, near=error.near) from error
+        raise UserError(f"{spec.name} refuses its arguments: {error}", where=where) from error

@@ -81,7 +81,7 @@ def test_samplers_see_embeddings_as_they_are_compared_and_the_levels_of_their_it
     opened = FoldRun.__enter__
     monkeypatch.setattr(FoldRun, "__enter__", lambda self: (runs.append(self), opened(self))[1])
     monkeypatch.setattr("powerbench.data.samplers.random_sampler.RandomSampler", Looking)
-    assert train_fold(job_of(tmp_path, "RandomSampler", optimizers={})).failure is None
+    assert train_fold(job_of(tmp_path, "RandomSampler")).failure is None
     (run,) = runs
     assert seen["points"].shape == (len(run.fold.train), 5)
     np.testing.assert_allclose(np.linalg.norm(seen["points"], axis=1), 1, rtol=1e-5)

@@ -72,4 +72,4 @@ def _count_anew(lookup: Lookup, job: Job, row: int) -> None:
     job.tally.closer[part] = job.tally.as_close[part] = 0
     q = job.first + row
     products = lookup.queries.product[q : q + 1] @ lookup.references.product.T
-    scan_rows(products, q, 0, job)
+    scan_rows(products, q, 0, job, False)

@@ -16,8 +16,11 @@ import numpy as np
 from powerbench.evaluation.ranking.compiling import compiled
 from powerbench.evaluation.ranking.structures import Cells, Counts, Floats, Integers, Job, Positives, Rules
 
-CHUNK = 64
+CHUNK = 32
 """Scores that are looked at together: a chunk without any score above its bound is left at once."""
+
+SHARED = 1024
+"""Items of a class up to which all their distances are held at once, 8 MiB."""
 
 
 @compiled("reassoc", "nsz")
@@ -141,22 +144,37 @@ def set_floors(job: Job) -> None:
 
 
 @compiled()
-def rank_positives(job: Job, own_cell: Integers, ties_share: bool) -> None:
+def distances_between(cells: Cells, begin: int, size: int) -> Any:
+    """The squared distances (size x size) of all pairs of cells in begin .. begin + size."""
+    between = np.zeros((size, size))
+    for i in range(size):
+        for j in range(i):
+            between[i, j] = between[j, i] = distance_of(cells, begin + i, cells, begin + j)
+    return between
+
+
+@compiled()
+def rank_positives(job: Job, own_cell: Integers, ties_share: bool, mirrored: bool) -> None:
     """Fill in distance, copies and place of the relevant items of a job's queries.
 
     own_cell: the cell of ``items`` that holds the query itself, or -1. ties_share: equally close items have the
-    place of the first of them.
+    place of the first of them. mirrored: the queries are the items, so that each distance serves both of its items.
     """
     near, items = job.near, job.items
+    begun, between = -1, np.empty((0, 0))
     for row in range(len(near.own_begin)):
-        q, entry = job.first + row, near.begin[row]
+        q, entry, begin = job.first + row, near.begin[row], near.own_begin[row]
+        size = near.own_end[row] - begin
+        shared = mirrored and size <= SHARED
+        if shared and begin != begun:
+            begun, between = begin, distances_between(items, begin, size)
         cells = np.empty(near.begin[row + 1] - entry, np.int64)
         distances = np.empty(len(cells))
         found = 0
-        for n in range(near.own_begin[row], near.own_end[row]):
+        for n in range(begin, begin + size):
             if n != own_cell[row] or items.copies[n] > 1:
                 cells[found] = n
-                distances[found] = distance_of(job.queries, q, items, n)
+                distances[found] = between[q - begin, n - begin] if shared else distance_of(job.queries, q, items, n)
                 found += 1
         for k in np.argsort(distances):
             near.distance[entry] = distances[k]
@@ -178,83 +196,104 @@ def set_places(near: Positives, ties_share: bool, rule: Rules) -> None:
             ahead += near.copies[entry]
 
 
+@compiled("reassoc", "nsz", "contract")
+def product_of(some: Any, i: int, more: Any, j: int) -> Any:
+    """Of two rows, in float32."""
+    total = np.float32(0)
+    for k in range(some.shape[1]):
+        total += some[i, k] * more[j, k]
+    return total
+
+
 @compiled()
-def scan_rows(products: Any, q0: int, n0: int, job: Job) -> None:
-    """Count the columns of a tile, cells n0 .. of the items, for its rows, cells q0 .. of the queries."""
+def scan_rows(products: Any, q0: int, n0: int, job: Job, bounds: bool) -> None:
+    """Count the columns of a tile, cells n0 .. of the items, for its rows, cells q0 .. of the queries.
+
+    bounds: they are upper bounds of the products, which are made where a bound decides nothing.
+    """
     own_begins, own_ends, floor, width = job.near.own_begin, job.near.own_end, job.tally.floor, products.shape[1]
-    half = job.items.half[n0 : n0 + width]
+    half, near = job.items.half[n0 : n0 + width], np.empty(width + 1, np.intp)
+    queries, items = job.queries.product, job.items.product
     rows, columns, hits = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.float32)
     for i in range(products.shape[0]):
         row, scores, found = q0 + i - job.first, products[i], 0
         own_begin = min(max(own_begins[row] - n0, 0), width)
         own_end = min(max(own_ends[row] - n0, 0), width)
-        for begin, end in ((0, own_begin), (own_end, width)):
-            start = begin
-            while start < end:
-                start = next_above(scores, half, floor[row], start, end)
-                for j in range(start, min(start + CHUNK, end)):
-                    if scores[j] > half[j] + floor[row]:
-                        rows[found], columns[found], hits[found] = q0 + i, n0 + j, scores[j]
-                        found += 1
-                start += CHUNK
+        above = find_above(scores, half, floor[row], 0, own_begin, near, 0)
+        above = find_above(scores, half, floor[row], own_end, width, near, above)
+        for k in range(above):
+            j = near[k]
+            product = product_of(queries, q0 + i, items, n0 + j) if bounds else scores[j]
+            if product > half[j] + floor[row]:
+                rows[found], columns[found], hits[found] = q0 + i, n0 + j, product
+                found += 1
         if found:
             count_pairs(rows, columns, hits, found, job)
 
 
 @compiled()
-def scan_both(products: Any, q0: int, n0: int, job: Job) -> None:
+def scan_both(products: Any, q0: int, n0: int, job: Job, bounds: bool) -> None:
     """Count a tile's columns for its rows, and its rows for its columns: both are queries, and both are items."""
     own_begins, own_ends, floor, width = job.near.own_begin, job.near.own_end, job.tally.floor, products.shape[1]
     halves, floors = job.items.half, floor[n0 - job.first : n0 - job.first + width]
-    half = halves[n0 : n0 + width]
+    half, near, items = halves[n0 : n0 + width], np.empty(width + 1, np.intp), job.items.product
     rows, columns, hits = np.empty(2 * width, np.int64), np.empty(2 * width, np.int64), np.empty(2 * width, np.float32)
     for i in range(products.shape[0]):
         row, own_half, scores, found = q0 + i - job.first, halves[q0 + i], products[i], 0
         own_begin = min(max(own_begins[row] - n0, 0), width)
         own_end = min(max(own_ends[row] - n0, 0), width)
-        for begin, end in ((0, own_begin), (own_end, width)):
-            start = begin
-            while start < end:
-                start = next_above_either(scores, half, floor[row], own_half, floors, start, end)
-                for j in range(start, min(start + CHUNK, end)):
-                    if scores[j] > half[j] + floor[row]:
-                        rows[found], columns[found], hits[found] = q0 + i, n0 + j, scores[j]
-                        found += 1
-                    if scores[j] > own_half + floors[j]:
-                        rows[found], columns[found], hits[found] = n0 + j, q0 + i, scores[j]
-                        found += 1
-                start += CHUNK
+        above = find_above_either(scores, half, floor[row], own_half, floors, 0, own_begin, near, 0)
+        above = find_above_either(scores, half, floor[row], own_half, floors, own_end, width, near, above)
+        for k in range(above):
+            j = near[k]
+            product = product_of(items, q0 + i, items, n0 + j) if bounds else scores[j]
+            if product > half[j] + floor[row]:
+                rows[found], columns[found], hits[found] = q0 + i, n0 + j, product
+                found += 1
+            if product > own_half + floors[j]:
+                rows[found], columns[found], hits[found] = n0 + j, q0 + i, product
+                found += 1
         if found:
             count_pairs(rows, columns, hits, found, job)
 
 
 @compiled()
-def next_above(scores: Any, half: Any, floor: float, start: int, end: int) -> int:
-    """The start of the first chunk in start .. end with an item that may matter to the row's query.
+def find_above(scores: Any, half: Any, floor: float, start: int, end: int, near: Any, found: int) -> int:
+    """Write the items in start .. end that may matter to the row's query to ``near``, after those ``found`` before.
 
-    If there is none, that of the incomplete chunk before ``end``, or ``end``. Indices are unsigned because numba
-    would look for negative ones, which keeps the loop from being vectorised.
+    Each item of a chunk is written, and then kept or not: ``near`` has room for one more than there are. Indices are
+    unsigned because numba would look for negative ones, which keeps the loop from being vectorised.
     """
-    place, stop = np.uintp(start), np.uintp(end)
-    while place + np.uintp(CHUNK) <= stop:
-        found = np.int32(0)
-        for j in range(place, place + np.uintp(CHUNK)):
-            found |= np.int32(scores[j] > half[j] + floor)
-        if found:
-            break
-        place += np.uintp(CHUNK)
-    return int(np.intp(place))
+    place, stop, count = np.uintp(start), np.uintp(end), np.uintp(found)
+    while place < stop:
+        until, some = min(place + np.uintp(CHUNK), stop), np.int32(1)
+        if until == place + np.uintp(CHUNK):
+            some = np.int32(0)
+            for j in range(place, place + np.uintp(CHUNK)):
+                some |= np.int32(scores[j] > half[j] + floor)
+        if some:
+            for j in range(place, until):
+                near[count] = j
+                count += np.uintp(scores[j] > half[j] + floor)
+        place = until
+    return int(np.intp(count))
 
 
 @compiled()
-def next_above_either(scores: Any, half: Any, floor: float, own_half: float, floors: Any, start: int, end: int) -> int:
-    """The same, or with a query to which the row's item may matter: those have floors of their own."""
-    place, stop = np.uintp(start), np.uintp(end)
-    while place + np.uintp(CHUNK) <= stop:
-        found = np.int32(0)
-        for j in range(place, place + np.uintp(CHUNK)):
-            found |= np.int32(scores[j] > min(half[j] + floor, own_half + floors[j]))
-        if found:
-            break
-        place += np.uintp(CHUNK)
-    return int(np.intp(place))
+def find_above_either(
+    scores: Any, half: Any, floor: float, own_half: float, floors: Any, start: int, end: int, near: Any, found: int
+) -> int:
+    """The same, or queries to which the row's item may matter, which have floors of their own."""
+    place, stop, count = np.uintp(start), np.uintp(end), np.uintp(found)
+    while place < stop:
+        until, some = min(place + np.uintp(CHUNK), stop), np.int32(1)
+        if until == place + np.uintp(CHUNK):
+            some = np.int32(0)
+            for j in range(place, place + np.uintp(CHUNK)):
+                some |= np.int32(scores[j] > min(half[j] + floor, own_half + floors[j]))
+        if some:
+            for j in range(place, until):
+                near[count] = j
+                count += np.uintp(scores[j] > min(half[j] + floor, own_half + floors[j]))
+        place = until
+    return int(np.intp(count))

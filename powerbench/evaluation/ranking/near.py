@@ -100,7 +100,7 @@ class Lookup:
             first_limit=found[1],
         )
         job = self.counting(first, near)
-        rank_positives(job, self.own_cell[first:last], self.ties == "expected")
+        rank_positives(job, self.own_cell[first:last], self.ties == "expected", self.within_itself)
         set_floors(job)
         return job
 

@@ -24,17 +24,20 @@ ROUNDING_OF_COSINES = 1e-15
 class Points:
     """Cells: the distinct pairs of class and embedding, in order of class.
 
-    cells: what the kernels read (see there). product: their embeddings, centred, float32 (cells x D).
-    classes: ascending. cell_of: the cell of each item as given. copies: how many items a cell stands for.
+    cells: what the kernels read (see there). classes: ascending. cell_of: the cell of each item as given.
     """
 
     cells: Cells
-    product: NDArray[np.float32]
     classes: Integers
     cell_of: Integers
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    @property
+    def product(self) -> NDArray[np.float32]:
+        """The embeddings of which products are made: centred, float32 (cells x D)."""
+        return self.cells.product
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,12 @@ def points_of(raw: Embeddings, classes: Integers, space: Space) -> Points:
         item=items,
         factor=factors[items],
         copies=np.bincount(cell_of, minlength=len(items)),
+        product=product,
         square=square,
         length=np.sqrt(square),
         half=(square / 2).astype(np.float32),
     )
-    return Points(cells, product, classes[items], cell_of)
+    return Points(cells, classes[items], cell_of)
 
 
 def _factors(rows: Embeddings, distance: Distance, unit: float) -> Floats:

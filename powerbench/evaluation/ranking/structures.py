@@ -15,14 +15,15 @@ Counts = NDArray[np.int32]
 class Cells(NamedTuple):
     """Distinct items. single, double: all embeddings as given (N x D), in the one of their precision; the other is
     empty (so that the loops are compiled once for both). Of each cell: ``item``, its row there; ``factor``, what
-    that row is multiplied by; ``copies``, the items it stands for; and of its centred float32 copy the squared
-    length, the length, and half the squared length."""
+    that row is multiplied by; ``copies``, the items it stands for; ``product``, its centred float32 copy (cells x D)
+    from which products are made; and of that the squared length, the length, and half the squared length."""
 
     single: NDArray[np.float32]
     double: Floats
     item: Integers
     factor: Floats
     copies: Integers
+    product: NDArray[np.float32]
     square: Floats
     length: Floats
     half: NDArray[np.float32]

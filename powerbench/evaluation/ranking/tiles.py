@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from powerbench.evaluation.ranking.kernels import scan_both, scan_rows
+from powerbench.evaluation.ranking.leading import Leading
 from powerbench.evaluation.ranking.near import Lookup, again
 from powerbench.evaluation.ranking.structures import Job, Tally
 
@@ -50,19 +51,23 @@ def count_on_cpu(lookup: Lookup, job: Job, threads: int | None) -> list[Tally]:
     waiting = list(tiles_of(lookup, job.first, job.first + len(job.near.own_begin), ROWS, COLUMNS))[::-1]
     jobs = [job, *(again(job) for _ in range(min(threads, len(waiting)) - 1))]
     with controller.limit(limits=1):
+        leading = Leading(lookup, job, sum(map(_pairs, waiting)))
         if len(jobs) == 1:
-            _work(lookup, job, waiting)
+            _work(leading, job, waiting)
         else:
             with ThreadPoolExecutor(len(jobs)) as pool:
-                for done in [pool.submit(_work, lookup, own, waiting) for own in jobs]:
+                for done in [pool.submit(_work, leading, own, waiting) for own in jobs]:
                     done.result()
     return [own.tally for own in jobs]
 
 
-def _work(lookup: Lookup, job: Job, waiting: list[Tile]) -> None:
+def _pairs(tile: Tile) -> int:
+    return (tile.q1 - tile.q0) * (tile.n1 - tile.n0)
+
+
+def _work(leading: Leading, job: Job, waiting: list[Tile]) -> None:
     """Take tiles from the common list until none is left."""
     buffer = np.empty(ROWS * COLUMNS, dtype=np.float32)
-    queries, references = lookup.queries.product, lookup.references.product
     while True:
         try:
             tile = waiting.pop()
@@ -70,8 +75,10 @@ def _work(lookup: Lookup, job: Job, waiting: list[Tile]) -> None:
             return
         rows, columns = tile.q1 - tile.q0, tile.n1 - tile.n0
         products = buffer[: rows * columns].reshape(rows, columns)
+        queries, references, bounds = leading.vectors
         np.matmul(queries[tile.q0 : tile.q1], references[tile.n0 : tile.n1].T, out=products)
-        (scan_both if tile.both else scan_rows)(products, tile.q0, tile.n0, job)
+        (scan_both if tile.both else scan_rows)(products, tile.q0, tile.n0, job, bounds)
+        leading.advance(_pairs(tile), job)
 
 
 @cache

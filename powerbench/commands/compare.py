@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from powerbench.commands.flags import ROOT_FLAGS, positionals
 from powerbench.config.argv import parse
 from powerbench.console import say
-from powerbench.errors import UserError, nearest
+from powerbench.errors import UserError
 from powerbench.jobs import MODES, SEPARATE
 from powerbench.roots import Roots, find_roots
 
@@ -20,7 +20,8 @@ HELP = """\
 usage: python run.py compare A B [C ...] [--metric map_at_r] [--mode separate|concatenated] [--output FOLDER]
                              [--root_experiment_folder DIR] [--results_db URL]
 
-Compares experiments on the test split. A, B, ... are names, or folders that hold an experiment's record.json. If
+Compares experiments on the test split. A, B, ... are names, or folders that hold an experiment's record.json (here or
+under the root). If
 their protocol fingerprints differ it refuses and names the keys; otherwise it prints
   the methods, best first: mean, interval and n over reproductions, and the groups that cannot be told apart;
   every pair: the difference with its interval, the p-value of a paired t-test over reproductions of equal index,
@@ -63,25 +64,15 @@ def run(words: list[str]) -> int:
 def _results(places: list[str], roots: Roots) -> dict[str, ExperimentResults]:
     """The results of each place, by the experiment's name; by the place where names occur twice."""
     from meta_logs.results import results_of
-    from powerbench.driver.stores import existing_store
-    from powerbench.store.record import store_of_record
+    from powerbench.driver.stores import existing_store, store_of
 
     found: dict[str, ExperimentResults] = {}
     with existing_store(roots) as store:
-        known = [row.name for row in store.experiments()] if store else []
         for place in places:
             if place in found:
                 raise UserError(f"{place} is named twice.")
-            if store is not None and place in known:
-                found[place] = results_of(store, place)
-            elif (Path(place) / "record.json").is_file():
-                with store_of_record(Path(place) / "record.json") as (record_store, name):
-                    found[place] = results_of(record_store, name)
-            else:
-                raise UserError(
-                    f"there is no experiment {place} in {roots.store_url}, and no folder with a record.json.",
-                    near=nearest(place, known),
-                )
+            with store_of(place, store, roots) as (own_store, name, _):
+                found[place] = results_of(own_store, name)
     names = [item.experiment.name for item in found.values()]
     return {
         (item.experiment.name if names.count(item.experiment.name) == 1 else place): item

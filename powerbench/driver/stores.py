@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from powerbench.errors import UserError, nearest
 from powerbench.roots import Roots
 
 if TYPE_CHECKING:
@@ -30,3 +31,27 @@ def existing_store(roots: Roots) -> Iterator[Store | None]:
         return
     with open_store(roots) as store:
         yield store
+
+
+@contextmanager
+def store_of(place: str, store: Store | None, roots: Roots) -> Iterator[tuple[Store, str, Path]]:
+    """Where an experiment's rows are, its name there, and its folder.
+
+    place: a name in the ``store``, or else a folder with a record.json: a path, or a name under the root.
+    """
+    known = [row.name for row in store.experiments()] if store else []
+    if store is not None and place in known:
+        yield store, place, roots.experiments / place
+        return
+    for folder in (Path(place), roots.experiments / place):
+        if (folder / "record.json").is_file():
+            from powerbench.store.record import store_of_record
+
+            with store_of_record(folder / "record.json") as (record_store, name):
+                yield record_store, name, folder
+            return
+    raise UserError(
+        f"there is no experiment {place} in {roots.store_url}, and no folder {place} with a record.json, "
+        f"here or in {roots.experiments}.",
+        near=nearest(place, known),
+    )

@@ -94,6 +94,19 @@ def test_a_copied_folder_alone_can_be_compared(compare, root, tmp_path):
     assert compare("sent", "again")[1].count("again") == 2  # of the same name: told apart by their places
 
 
+def test_folders_under_another_root_need_no_store_and_no_path(compare, root, tmp_path, capsys):
+    for name in ("triplet", "contrastive"):
+        shutil.copytree(root / name, tmp_path / "elsewhere" / name)
+    _, original, _ = compare("contrastive", "triplet")
+    elsewhere = ["--root_experiment_folder", str(tmp_path / "elsewhere")]
+    assert main(["compare", "contrastive", "triplet", *elsewhere]) == 0
+    assert capsys.readouterr().out == original
+    assert main(["report", "triplet", *elsewhere]) == 0
+    assert "MAP@R" in capsys.readouterr().out
+    assert (tmp_path / "elsewhere/triplet/meta_logs/report.html").is_file()
+    assert not (tmp_path / "elsewhere/results.sqlite").exists()
+
+
 def test_experiments_with_different_seeds_are_said_to_be(compare, root):
     with store_of(root) as store:
         row = store.create_experiment(

@@ -40,7 +40,7 @@ class Estimate:
         return (
             f"between {duration(self.shortest)} (if every fold run stops as early as patience allows) and "
             f"{duration(self.longest)} (if none stops early), one at a time: the trunk alone takes "
-            f"{self.iteration:.2g} s an iteration on this {self.device}, as timed now"
+            f"{self.iteration:{'.2g' if self.iteration < 10 else '.0f'}} s an iteration on this {self.device}, as timed now"
         )
 
 

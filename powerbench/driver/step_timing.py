@@ -37,10 +37,11 @@ class Estimate:
     @property
     def text(self) -> str:
         """In words."""
+        digits = ".2g" if self.iteration < 10 else ".0f"
         return (
             f"between {duration(self.shortest)} (if every fold run stops as early as patience allows) and "
             f"{duration(self.longest)} (if none stops early), one at a time: the trunk alone takes "
-            f"{self.iteration:{'.2g' if self.iteration < 10 else '.0f'}} s an iteration on this {self.device}, as timed now"
+            f"{self.iteration:{digits}} s an iteration on this {self.device}, as timed now"
         )
 
 

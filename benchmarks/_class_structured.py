@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+DECAY = 12
+"""How fast the axes' lengths fall: the k-th of D is 1 + DECAY k / D times shorter than the first. The first half of 128
+axes then holds 93 % of the variance; of the heads trained in the demo it held 93 to 98 %."""
 
-def embeddings(counts: np.ndarray, width: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Shuffled float32 rows of full rank and their labels; the smaller ``spread``, the easier."""
+
+def embeddings(
+    counts: np.ndarray, width: int, spread: float, seed: int = 0, decay: float = DECAY
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shuffled float32 rows and their labels; the smaller ``spread``, the easier. decay 0: no axis is longer."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
     x = rng.normal(size=(len(counts), width)).astype(np.float32)[labels]
     x += np.float32(spread) * rng.standard_normal(size=x.shape, dtype=np.float32)
+    x /= (1 + decay * np.arange(width) / width).astype(np.float32)
+    turn = np.linalg.qr(rng.standard_normal(size=(width, width)))[0].astype(np.float32)
+    x = x @ turn
     return x / np.linalg.norm(x, axis=1, keepdims=True), labels
 
 

@@ -73,7 +73,7 @@ def test_the_width_follows_the_embeddings(monkeypatch, rank, expected):
     job = lookup.job(0, len(lookup.queries), near.Limits())
     chosen = leading.Leading(lookup, job, 100)
     assert not chosen.vectors.bounds
-    chosen.advance(50, job)
+    chosen.look(job)
     assert chosen.vectors.references.shape[1] == (expected or 64)
     assert chosen.vectors.bounds == bool(expected)
 

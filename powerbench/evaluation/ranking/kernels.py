@@ -135,11 +135,15 @@ def set_floor(row: int, job: Job) -> None:
 
 @compiled()
 def set_floors(job: Job) -> None:
-    """Set all floors before anything is counted."""
+    """Set how many items were seen, which relevant items are live, and all floors, from what has been counted."""
     near, tally = job.near, job.tally
+    counts = tally.as_close if job.rule.ties_lose else tally.closer
     for row in range(len(tally.live)):
+        begin, seen = near.begin[row], 0
+        for entry in range(begin, begin + tally.live[row]):
+            seen += counts[entry]
         limits = (near.place, near.limit[row], near.first_limit[row])
-        tally.live[row], tally.seen[row] = still_live(near.begin[row], tally.live[row], 0, limits, tally.closer)
+        tally.live[row], tally.seen[row] = still_live(begin, tally.live[row], seen, limits, counts)
         set_floor(row, job)
 
 

@@ -8,7 +8,6 @@ Embeddings that fill all dimensions evenly are multiplied whole.
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +49,7 @@ class Vectors(NamedTuple):
 class Leading:
     """The vectors to multiply for a lookup: the embeddings themselves, until bounds are seen to be cheaper.
 
-    work: the pairs of cells to be multiplied in all. Threads may share it.
+    work: the pairs of cells to be multiplied in all. looks: the shares of it after which to ``look``.
     """
 
     def __init__(self, lookup: Lookup, job: Job, work: int):
@@ -58,10 +57,9 @@ class Leading:
         self._whole = Vectors(lookup.queries.product, lookup.references.product, False)
         dimensions = self._whole.references.shape[1]
         self._widths = [width for width in WIDTHS if width <= 0.8 * dimensions]
-        self.vectors, self._width, self._done, self._lock = self._whole, 0, 0, Lock()
-        self._looks: list[float] = []
-        if self._widths and work * dimensions > WORTHWHILE:
-            self._looks = [share * work for share in LOOKS]
+        self.vectors, self._width = self._whole, 0
+        self.looks = LOOKS if self._widths and work * dimensions > WORTHWHILE else ()
+        if self.looks:
             self._axes = _principal_axes(self._whole.references, self._widths[-1])
             self._queries = _spread(job.first, job.first + len(job.near.own_begin), SAMPLED_QUERIES)
             self._items = _spread(0, len(lookup.references), SAMPLED_ITEMS)
@@ -70,13 +68,10 @@ class Leading:
                 for points, some in ((lookup.queries, self._queries), (lookup.references, self._items))
             ]
 
-    def advance(self, pairs: int, job: Job) -> None:
-        """Note that so many pairs more were counted; choose a width where it is time to."""
-        with self._lock:
-            self._done += pairs
-            if self._looks and self._done >= self._looks[0]:
-                self._looks = [share for share in self._looks if share > self._done]
-                self._use(self._cheapest(job))
+    def look(self, job: Job) -> None:
+        """Choose what to multiply from now on, with the floors as they are now."""
+        if self.looks:
+            self._use(self._cheapest(job))
 
     def _use(self, width: int) -> None:
         """Multiply vectors of this width from now on; 0: the embeddings themselves."""

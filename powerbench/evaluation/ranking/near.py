@@ -138,9 +138,25 @@ class Lookup:
 
 
 def again(job: Job) -> Job:
-    """The same job with a tally of its own, as long as nothing is counted."""
+    """The same job with a tally of its own."""
     parts = (np.copy(part) for part in job.tally)
     return job._replace(tally=Tally._make(parts))
+
+
+def merged(job: Job, jobs: Sequence[Job]) -> Job:
+    """The job with what was counted in ``jobs``, over different items, since they began as ``job`` is."""
+    closer, as_close, live = add([own.tally for own in jobs])
+    twice = len(jobs) - 1
+    tally = Tally(
+        closer=(closer - twice * job.tally.closer).astype(np.int32),
+        as_close=(as_close - twice * job.tally.as_close).astype(np.int32),
+        live=live,
+        seen=np.zeros_like(job.tally.seen),
+        floor=np.empty_like(job.tally.floor),
+    )
+    whole = job._replace(tally=tally)
+    set_floors(whole)
+    return whole
 
 
 def add(tallies: Sequence[Tally]) -> tuple[Integers, Integers, Integers]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from powerbench.evaluation.ranking.kernels import scan_both, scan_rows
-from powerbench.evaluation.ranking.leading import Leading
-from powerbench.evaluation.ranking.near import Lookup, again
+from powerbench.evaluation.ranking.leading import Leading, Vectors
+from powerbench.evaluation.ranking.near import Lookup, again, merged
 from powerbench.evaluation.ranking.structures import Job, Tally
 
 ROWS, COLUMNS = 512, 1024
@@ -48,24 +49,40 @@ def count_on_cpu(lookup: Lookup, job: Job, threads: int | None) -> list[Tally]:
     controller = _blas()
     if threads is None:
         threads = max((library["num_threads"] for library in controller.info()), default=1)
-    waiting = list(tiles_of(lookup, job.first, job.first + len(job.near.own_begin), ROWS, COLUMNS))[::-1]
-    jobs = [job, *(again(job) for _ in range(min(threads, len(waiting)) - 1))]
-    with controller.limit(limits=1):
+    waiting = list(tiles_of(lookup, job.first, job.first + len(job.near.own_begin), ROWS, COLUMNS))
+    with controller.limit(limits=1), ThreadPoolExecutor(threads) as pool:
         leading = Leading(lookup, job, sum(map(_pairs, waiting)))
-        if len(jobs) == 1:
-            _work(leading, job, waiting)
-        else:
-            with ThreadPoolExecutor(len(jobs)) as pool:
-                for done in [pool.submit(_work, leading, own, waiting) for own in jobs]:
-                    done.result()
-    return [own.tally for own in jobs]
+        for tiles in _cut(waiting, leading.looks):
+            job = _count(leading.vectors, job, tiles, min(threads, len(tiles)), pool)
+            leading.look(job)
+    return [job.tally]
 
 
 def _pairs(tile: Tile) -> int:
     return (tile.q1 - tile.q0) * (tile.n1 - tile.n0)
 
 
-def _work(leading: Leading, job: Job, waiting: list[Tile]) -> None:
+def _cut(tiles: list[Tile], shares: Sequence[float]) -> Iterator[list[Tile]]:
+    """The tiles in order, cut after these shares of their pairs."""
+    done = np.cumsum([_pairs(tile) for tile in tiles])
+    places = [int(np.searchsorted(done, share * done[-1])) + 1 for share in shares] if tiles else []
+    for begin, end in pairwise([0, *places, len(tiles)]):
+        yield tiles[begin:end]
+
+
+def _count(vectors: Vectors, job: Job, tiles: list[Tile], threads: int, pool: ThreadPoolExecutor) -> Job:
+    """Count tiles; each thread in a tally of its own, since it writes to queries of all tiles."""
+    waiting = tiles[::-1]
+    if threads <= 1:
+        _work(vectors, job, waiting)
+        return job
+    jobs = [again(job) for _ in range(threads)]
+    for done in [pool.submit(_work, vectors, own, waiting) for own in jobs]:
+        done.result()
+    return merged(job, jobs)
+
+
+def _work(vectors: Vectors, job: Job, waiting: list[Tile]) -> None:
     """Take tiles from the common list until none is left."""
     buffer = np.empty(ROWS * COLUMNS, dtype=np.float32)
     while True:
@@ -75,10 +92,8 @@ def _work(leading: Leading, job: Job, waiting: list[Tile]) -> None:
             return
         rows, columns = tile.q1 - tile.q0, tile.n1 - tile.n0
         products = buffer[: rows * columns].reshape(rows, columns)
-        queries, references, bounds = leading.vectors
-        np.matmul(queries[tile.q0 : tile.q1], references[tile.n0 : tile.n1].T, out=products)
-        (scan_both if tile.both else scan_rows)(products, tile.q0, tile.n0, job, bounds)
-        leading.advance(_pairs(tile), job)
+        np.matmul(vectors.queries[tile.q0 : tile.q1], vectors.references[tile.n0 : tile.n1].T, out=products)
+        (scan_both if tile.both else scan_rows)(products, tile.q0, tile.n0, job, vectors.bounds)
 
 
 @cache

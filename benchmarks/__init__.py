@@ -1,1 +1,1 @@
-"""Timings, measured side by side in one run; run by anyone with ``make bench``."""
+"""Timings, measured side by side in one run; run by anyone with ``make bench`` or ``python -m benchmarks``."""

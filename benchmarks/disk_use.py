@@ -5,7 +5,9 @@ Only the weights of the best trial and of the reproductions are kept; the rest i
 
 from __future__ import annotations
 
+import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks._bninception import OVERRIDES
@@ -14,20 +16,17 @@ from powerbench.cli import main as powerbench
 MEGABYTE = 1e6
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Run a search of two trials with one reproduction, and count bytes."""
+    argparse.ArgumentParser(prog="python -m benchmarks disk_use", description=__doc__).parse_args(words)
     with tempfile.TemporaryDirectory() as folder:
-        words = ["--experiment_name", "disk", "--root_experiment_folder", folder, "--config_dataset", "[demo]"]
-        words += ["--bayes_opt_iters", "2", "--reproductions", "1", "--config_loss_and_miners", "[contrastive]"]
-        words += [
-            "--num_epochs_train",
-            "1",
-            "--trainer~APPLY~2",
-            "{iterations_per_epoch: 1, dataloader_num_workers: 0}",
-        ]
+        flags = ["--experiment_name", "disk", "--root_experiment_folder", folder, "--config_dataset", "[demo]"]
+        flags += ["--bayes_opt_iters", "2", "--reproductions", "1", "--config_loss_and_miners", "[contrastive]"]
+        flags += ["--num_epochs_train", "1"]
+        flags += ["--trainer~APPLY~2", "{iterations_per_epoch: 1, dataloader_num_workers: 0}"]
         for key, value in OVERRIDES.items():
-            words += [f"--{key}", value]
-        status = powerbench(words)
+            flags += [f"--{key}", value]
+        status = powerbench(flags)
         if status:
             raise SystemExit(status)
         sizes = {path: path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()}

@@ -6,8 +6,10 @@ the model's compute: start-up of the run, data, measuring, checkpoints.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 
 import torch
 import yaml
@@ -22,8 +24,9 @@ from powerbench.training import train_fold
 STEPS, EPOCHS = 20, 2
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Train fold runs with no, and with two data workers; print where their time went."""
+    argparse.ArgumentParser(prog="python -m benchmarks harness_share", description=__doc__).parse_args(words)
     for workers in (0, 2):
         overrides = {key: yaml.safe_load(value) for key, value in OVERRIDES.items()}
         overrides["trainer~APPLY~2"] = {"iterations_per_epoch": STEPS, "dataloader_num_workers": workers}

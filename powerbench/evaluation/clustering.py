@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from powerbench.evaluation.ranking.points import Distance, Embeddings
 from powerbench.evaluation.ranking.structures import Floats, Integers
+
+log = logging.getLogger(__name__)
+
+OPERATIONS_A_SECOND = 8e10
+"""Of one core in float32 products, about."""
+
+LONG = 60.0
+"""Seconds of k-means that are worth a word."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,22 @@ class KMeans:
     iterations: int = 20
     restarts: int = 1
     runs: int = 5
+
+    def seconds(self, items: int, width: int, clusters: int) -> float:
+        """About how long all runs take on one core: each iteration compares every item with every centroid."""
+        return self.runs * (self.restarts * self.iterations + 1) * 2.0 * items * width * clusters / OPERATIONS_A_SECOND
+
+
+@cache
+def announce(kmeans: KMeans, items: int, width: int, clusters: int) -> None:
+    """Say, once a process, if clustering will take long."""
+    seconds = kmeans.seconds(items, width, clusters)
+    if seconds > LONG:
+        log.warning(
+            f"k-means of {items:,} items into {clusters:,} clusters, {kmeans.runs} x {kmeans.restarts} x "
+            f"{kmeans.iterations} iterations: about {seconds / 60:.0f} minutes on one core, each time nmi, ami or f1 "
+            "is measured. The config key clustering says how many: `runs: 1` is what most papers did, without spread."
+        )
 
 
 def cluster(

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from powerbench.evaluation.clustering import KMeans, cluster, scores
+from powerbench.evaluation.clustering import KMeans, announce, cluster, scores
 from powerbench.evaluation.given import Given
 from powerbench.evaluation.names import SPREAD, Metric, parsed
 from powerbench.evaluation.ranking.backends import ON_CPU, Backend
@@ -17,7 +17,7 @@ from powerbench.evaluation.ranking.near import Lookup, Ties
 from powerbench.evaluation.ranking.points import Distance, Embeddings, Floats, Integers
 from powerbench.evaluation.ranking.ranks import rank_relevant
 from powerbench.evaluation.retrieval import limits_of, means_of, per_query
-from powerbench.evaluation.space import space_value
+from powerbench.evaluation.space import space_values
 
 
 def measure(
@@ -66,7 +66,7 @@ def measure(
             found |= zip(ranked, _retrieval(lookup, ranked, threads, backend), strict=True)
         if clustered := [metric for metric in some if metric.family == "clustering"]:
             found |= _clustering(given.queries, given.classes, clustered, some_distance, settings, seed, threads)
-    found |= {metric: space_value(metric, given.queries, given.classes) for metric in asked if metric.family == "space"}
+    found |= space_values([metric for metric in asked if metric.family == "space"], given.queries, given.classes)
     shown = _with_spread(asked) if settings.runs > 1 else asked
     return {metric.name: found[metric] for metric in shown}
 
@@ -115,6 +115,7 @@ def _clustering(
     if len(embeddings) == 0:
         return dict.fromkeys(_with_spread(metrics), float("nan"))
     number = kmeans.clusters or len(np.unique(classes))
+    announce(kmeans, *embeddings.shape, number)
     seeds = range(seed, seed + kmeans.runs)
     runs = [scores(classes, cluster(embeddings, number, own, kmeans, distance, threads)) for own in seeds]
     found = {}

@@ -112,7 +112,8 @@ def parsed(name: str) -> Metric:
     """The metric with this name.
 
     Names are read without regard to case, with ``@`` or ``_at_``, and with or without the ending ``_level0`` of
-    powerful-benchmarker's tables. Raises UserError with the nearest names for any other text.
+    powerful-benchmarker's tables. Raises UserError with the nearest names for any other text, and for
+    ``rho_spectrum@0``, which is no number.
     """
     plain = name.strip().lower().removesuffix("_level0").replace("@", "_at_")
     found = _found(plain)
@@ -120,6 +121,9 @@ def parsed(name: str) -> Metric:
         plain_metric = _found(plain.removeprefix(COSINE))
         if plain_metric is not None and plain_metric.family != "space":
             found = Metric(plain_metric.base, plain_metric.k, cosine=True)
+    if plain == "rho_spectrum_at_0":
+        what = f"{name} is the whole spectrum and no number, so leave it out (powerbench.evaluation.space.spectrum)."
+        raise UserError(what, near=["rho_spectrum_at_1", "rho_spectrum_at_2"])
     if found is None:
         listed = ", ".join([*METRICS, *(f"{base}_<k>" for base in WITH_K)])
         near = nearest(plain, [*metric_names(), *ALIASES])

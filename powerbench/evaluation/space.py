@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from powerbench.evaluation.clustering import of_length_one
@@ -9,45 +11,59 @@ from powerbench.evaluation.names import Metric
 from powerbench.evaluation.ranking.points import Embeddings
 from powerbench.evaluation.ranking.structures import Floats, Integers
 
+DISTANCES = ("dists_intra", "dists_inter", "dists_intra_over_inter")
 ROWS_AT_A_TIME = 1024
+"""Pairs of items are looked at in squares of so many: 8 MiB of distances."""
+
 UNIFORMITY_SCALE = 2.0
 """t of Wang and Isola's uniformity."""
 
 
-def space_value(metric: Metric, embeddings: Embeddings, classes: Integers) -> float:
-    """One of the measures that describe N x D embeddings, by its canonical name."""
-    if metric.base == "rho_spectrum_at":
-        return rho_spectrum(embeddings, metric.k or 1)
-    if metric.base == "uniformity":
-        return uniformity(embeddings)
-    if metric.base == "alignment":
-        return alignment(embeddings, classes)
-    intra, inter = class_distances(embeddings, classes)
-    ratio = intra / max(inter, 1e-8)
-    return {"dists_intra": intra, "dists_inter": inter, "dists_intra_over_inter": ratio}[metric.base]
+def space_values(metrics: Iterable[Metric], embeddings: Embeddings, classes: Integers) -> dict[Metric, float]:
+    """Measures that describe N x D embeddings; what several of them need is computed once."""
+    asked = list(metrics)
+    bases = {metric.base for metric in asked}
+    values: dict[str, float] = {}
+    if bases & set(DISTANCES):
+        intra, inter = class_distances(embeddings, classes)
+        values |= zip(DISTANCES, (intra, inter, intra / max(inter, 1e-8)), strict=True)
+    if "uniformity" in bases:
+        values["uniformity"] = uniformity(embeddings)
+    if "alignment" in bases:
+        values["alignment"] = alignment(embeddings, classes)
+    singular = singular_values(embeddings) if "rho_spectrum_at" in bases else np.empty(0)
+    return {metric: rho_spectrum(singular, metric.k) if metric.k else values[metric.base] for metric in asked}
 
 
-def spectrum(embeddings: Embeddings, *, leave_out: int = 0) -> Floats:
-    """The singular values of the embeddings (N x D, not centred), largest first, as shares of their sum.
-
-    leave_out: how many of the largest are dropped first. Published as ``rho_spectrum@0``. All zero, or none left:
-    an empty array.
-    """
+def singular_values(embeddings: Embeddings) -> Floats:
+    """Of the N x D embeddings as they are (not centred), in float64, largest first."""
     triangle = np.linalg.qr(np.asarray(embeddings, dtype=np.float64), mode="r")
-    values = np.linalg.svd(triangle, compute_uv=False)[leave_out:]
-    total = values.sum()
-    return np.asarray(values / total) if total > 0 else np.empty(0)
+    return np.asarray(np.linalg.svd(triangle, compute_uv=False))
 
 
-def rho_spectrum(embeddings: Embeddings, mode: int) -> float:
-    """How far the spectrum without its |mode| - 1 largest values is from uniform (Roth et al. 2020), in nats.
+def spectrum(embeddings: Embeddings) -> Floats:
+    """The singular values of the embeddings (N x D) as shares of their sum, largest first: ``rho_spectrum@0``.
+
+    All zero: an empty array.
+    """
+    return shares_of(singular_values(embeddings))
+
+
+def shares_of(singular: Floats) -> Floats:
+    """Singular values as shares of their sum; an empty array if it is 0."""
+    total = singular.sum()
+    return np.asarray(singular / total) if total > 0 else np.empty(0)
+
+
+def rho_spectrum(singular: Floats, mode: int) -> float:
+    """How far the singular values without the |mode| - 1 largest are from uniform (Roth et al. 2020), in nats.
 
     mode > 0: KL(uniform || spectrum), infinite where a value is 0; mode < 0: KL(spectrum || uniform). NaN if
     nothing is left of the spectrum. ValueError for 0, which is the spectrum itself.
     """
     if mode == 0:
         raise ValueError("rho_spectrum@0 is the spectrum itself: use spectrum()")
-    shares = spectrum(embeddings, leave_out=abs(mode) - 1)
+    shares = shares_of(singular[abs(mode) - 1 :])
     if len(shares) == 0:
         return float("nan")
     if mode > 0:
@@ -88,7 +104,7 @@ def alignment(embeddings: Embeddings, classes: Integers) -> float:
 def uniformity(embeddings: Embeddings) -> float:
     """Logarithm of the mean of exp(-2 d^2) over all pairs of items, rows scaled to length 1 (Wang and Isola 2020).
 
-    Costs N^2 D multiplications in float64; memory does not grow with N^2.
+    Costs N^2 D multiplications in float64; beside a float64 copy of the rows, memory does not grow with N.
     """
     rows = of_length_one(embeddings)
     count, total = len(rows), 0.0
@@ -96,10 +112,11 @@ def uniformity(embeddings: Embeddings) -> float:
         return float("nan")
     squares = np.einsum("ij,ij->i", rows, rows)
     for start in range(0, count, ROWS_AT_A_TIME):
-        some = slice(start, start + ROWS_AT_A_TIME)
-        squared = squares[some, None] + squares[start:] - 2 * (rows[some] @ rows[start:].T)
-        near = np.exp(-UNIFORMITY_SCALE * np.maximum(squared, 0))
-        total += float(np.triu(near, 1).sum())
+        for other in range(start, count, ROWS_AT_A_TIME):
+            some, more = slice(start, start + ROWS_AT_A_TIME), slice(other, other + ROWS_AT_A_TIME)
+            squared = squares[some, None] + squares[more] - 2 * (rows[some] @ rows[more].T)
+            near = np.exp(-UNIFORMITY_SCALE * np.maximum(squared, 0))
+            total += float((np.triu(near, 1) if other == start else near).sum())
     return float(np.log(total / (count * (count - 1) / 2)))
 
 

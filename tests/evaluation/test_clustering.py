@@ -7,15 +7,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 
 from powerbench.evaluation import measure
-from powerbench.evaluation.clustering import KMeans, cluster, scores
+from powerbench.evaluation.clustering import KMeans, announce, cluster, scores
 from tests.evaluation.test_measure import clustered
 
 
 @settings(max_examples=100, deadline=None)
 @given(pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=40))
-def test_nmi_and_ami_are_those_of_scikit_learn(pairs):
+def test_scores_are_those_of_scikit_learn_and_of_all_pairs(pairs):
     classes, clusters = np.array(pairs).T
     found = scores(classes, clusters)
+    assert found["f1"] == pytest.approx(pairwise_f1(classes, clusters), abs=1e-10, nan_ok=True)
     assert found["nmi"] == pytest.approx(normalized_mutual_info_score(classes, clusters), abs=1e-10)
     assert found["ami"] == pytest.approx(adjusted_mutual_info_score(classes, clusters), abs=1e-10)
 
@@ -31,7 +32,8 @@ def test_ami_of_many_clusters():
 def pairwise_f1(classes, clusters):
     pairs = [(i, j) for i in range(len(classes)) for j in range(i)]
     same = [(classes[i] == classes[j], clusters[i] == clusters[j]) for i, j in pairs]
-    return 2 * sum(a and b for a, b in same) / sum(a + b for a, b in same)
+    count = sum(int(a) + int(b) for a, b in same)
+    return 2 * sum(a and b for a, b in same) / count if count else np.nan
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,16 @@ def test_cosine_clusters_look_at_directions_only():
     assert measure(x * lengths, labels, ["nmi"], distance="cosine") == pytest.approx(
         measure(x, labels, ["nmi"], distance="cosine")
     )
+
+
+def test_long_clusterings_are_announced_once(caplog):
+    of_sop = (KMeans(), 60_502, 128, 11_316)
+    assert KMeans(runs=1).seconds(60_502, 128, 11_316) == pytest.approx(41.2, rel=0.2)  # as measured
+    announce.cache_clear()
+    for arguments in (of_sop, of_sop, (KMeans(), 5_924, 128, 100)):
+        announce(*arguments)
+    assert len(caplog.records) == 1
+    assert "60,502 items into 11,316 clusters, 5 x 1 x 20 iterations: about 4 minutes" in caplog.text
 
 
 def test_nothing_to_cluster():

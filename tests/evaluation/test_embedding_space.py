@@ -2,11 +2,19 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from powerbench.evaluation import measure
-from powerbench.evaluation.space import rho_spectrum, spectrum, uniformity
+from powerbench.evaluation.space import rho_spectrum as rho_of_singular_values
+from powerbench.evaluation.space import singular_values, spectrum, uniformity
 from tests.evaluation.test_measure import clustered
+
+
+def rho_spectrum(embeddings, mode):
+    return rho_of_singular_values(singular_values(embeddings), mode)
+
 
 TOY = np.array([[np.cos(a), np.sin(a)] for a in np.radians([0, 60, 90, 180])])
 
@@ -37,16 +45,22 @@ def test_spectra_of_truncated_toy():
     assert rho_spectrum(np.diag([4, 2, 1]), 2) == pytest.approx(0.058892, abs=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(50, 12), (5, 12)])
-@pytest.mark.parametrize("mode", [1, 2, 4, -1, -3])
-def test_spectra_are_those_of_a_full_svd(shape, mode):
-    x = np.random.default_rng(0).normal(size=shape) * np.linspace(1, 0.01, shape[1])
-    s = np.linalg.svd(x, compute_uv=False)[abs(mode) - 1 :]
-    s, u = s / s.sum(), np.full(len(s), 1 / len(s))
-    expected = entropy(u, s) if mode > 0 else entropy(s, u)
-    assert measure(x, np.arange(len(x)), [f"rho_spectrum@{mode}"]) == {
-        f"rho_spectrum_at_{mode}": pytest.approx(expected, abs=1e-8)
-    }
+@settings(max_examples=50, deadline=None)
+@given(
+    count=st.integers(1, 40),
+    width=st.integers(1, 12),
+    modes=st.lists(st.integers(-13, 13).filter(bool), min_size=1, max_size=4, unique=True),
+    smallest=st.floats(0.01, 1),
+    seed=st.integers(0, 10**6),
+)
+def test_spectra_are_those_of_a_full_svd(count, width, modes, smallest, seed):
+    x = np.random.default_rng(seed).normal(size=(count, width)) * np.linspace(1, smallest, width)
+    found = measure(x, np.arange(count), [f"rho_spectrum@{mode}" for mode in modes])
+    for mode, value in zip(modes, found.values(), strict=True):
+        s = np.linalg.svd(x, compute_uv=False)[abs(mode) - 1 :]
+        uniform = np.full(len(s), 1 / max(1, len(s)))
+        expected = entropy(*((uniform, s) if mode > 0 else (s, uniform))) if len(s) else np.nan
+        assert value == pytest.approx(expected, abs=1e-8, nan_ok=True)
 
 
 def test_collapsed_spectra():
@@ -88,3 +102,5 @@ def test_nothing_to_describe():
     assert np.isnan(list(found.values())).all()
     assert np.isnan(uniformity(np.ones((1, 2))))
     assert np.isnan(measure(np.eye(2), [0, 0], ["dists_inter"])["dists_inter"])
+    every = ["dists_intra", "dists_inter", "dists_intra_over_inter", "uniformity", "alignment", "rho_spectrum@2"]
+    assert np.isnan(list(measure(np.empty((0, 3)), [], every).values())).all()

@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import powerbench
 from powerbench.errors import UserError
 from powerbench.evaluation import measure
 from tests.reference.brute_force_retrieval import brute_force
@@ -124,21 +127,6 @@ def test_map_at_r_of_perfect_and_of_opposite_embeddings():
     assert measure(x, labels, ["precision_at_1", "map_at_r"])["precision_at_1"] == 0
 
 
-@pytest.mark.parametrize("classes", [30, 8])
-def test_agrees_with_pytorch_metric_learning_where_nothing_ties(classes):
-    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
-
-    x, labels = clustered(classes, 240 // classes, width=32, spread=1.2)
-    theirs = AccuracyCalculator(
-        include=("mean_average_precision_at_r", "r_precision", "precision_at_1"), k="max_bin_count"
-    ).get_accuracy(torch.from_numpy(x), torch.from_numpy(labels))
-    ours = measure(x, labels, list(theirs))
-    assert list(ours) != list(theirs)
-    assert ours["map_at_r"] == pytest.approx(theirs["mean_average_precision_at_r"], abs=1e-6)
-    assert ours["r_precision"] == pytest.approx(theirs["r_precision"], abs=1e-6)
-    assert ours["precision_at_1"] == pytest.approx(theirs["precision_at_1"], abs=1e-6)
-
-
 def test_the_order_of_the_items_does_not_matter():
     x, labels = clustered(15, 6, spread=2.0)
     order = np.random.default_rng(1).permutation(len(x))
@@ -195,6 +183,21 @@ def test_tensors_arrays_and_any_labels_give_the_same():
     assert measure(half, labels, METRICS) == measure(half.float(), labels, METRICS)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    names=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=4, max_size=4, unique=True)
+    | st.lists(st.text(st.characters(exclude_characters="\0")), min_size=4, max_size=4, unique=True)
+)
+def test_only_the_sameness_of_labels_matters(names):
+    x, labels = clustered(4, 5, spread=2.0)
+    expected = measure(x, labels, METRICS)
+    assert measure(x, [names[k] for k in labels], METRICS) == pytest.approx(expected, abs=1e-14)
+    rest = {"reference": x[::2], "reference_labels": [names[k] for k in labels[::2]]}
+    found = measure(x[1::2], [names[k] for k in labels[1::2]], METRICS, **rest)
+    rest["reference_labels"] = labels[::2]
+    assert found == pytest.approx(measure(x[1::2], labels[1::2], METRICS, **rest), abs=1e-14)
+
+
 def test_nearly_equal_scores_are_told_apart():
     """In float32 the two distances to the query are equal; in float64 the relevant item is closer."""
     x = np.array([[0.0, 0.0], [1.0, 1e-5], [1.0, 2e-5]])
@@ -232,6 +235,17 @@ def test_what_cannot_be_measured_is_refused(arguments, message):
     given = {"embeddings": np.eye(2), "labels": [0, 0], "metrics": ["map_at_r"], **arguments}
     with pytest.raises(ValueError, match=message):
         measure(**given)
+
+
+def test_nothing_else_in_the_program_measures():
+    """Neighbours, k-means and scores of other libraries are used by the engine only."""
+    others = re.compile(r"^\s*(import|from) (faiss|sklearn|pytorch_metric_learning\.utils\.(accuracy|inference))", re.M)
+    root = Path(powerbench.__file__).parents[1]
+    files = [
+        file for package in ("powerbench", "meta_logs", "split_managers") for file in (root / package).rglob("*.py")
+    ]
+    found = {file.relative_to(root).as_posix() for file in files if others.search(file.read_text(encoding="utf-8"))}
+    assert found == {"powerbench/evaluation/clustering.py", "powerbench/evaluation/ranking/faiss_lists.py"}
 
 
 def test_measuring_imports_no_torch():

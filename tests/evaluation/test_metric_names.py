@@ -61,11 +61,18 @@ def test_unknown_names_are_refused_with_the_nearest(wrong, near):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["recall_at_0", "recall_at_-1", "recall_at_1.5", "recall_at_", "", "zzz", "rho_spectrum@0", "c_uniformity"]
+    "wrong",
+    ["recall_at_0", "recall_at_-1", "recall_at_1.5", "recall_at_", "", "zzz", "c_rho_spectrum@1", "c_uniformity"],
 )
 def test_recall_needs_a_whole_k(wrong):
     with pytest.raises(UserError, match="no metric named"):
         canonical_metric(wrong)
+
+
+def test_the_whole_spectrum_is_no_number():
+    with pytest.raises(UserError, match="rho_spectrum@0 is the whole spectrum and no number") as caught:
+        canonical_metric("rho_spectrum@0")
+    assert caught.value.near
 
 
 def test_recall_k():

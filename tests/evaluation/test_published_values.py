@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from powerbench.evaluation import measure
+from powerbench.evaluation.measuring import measure_queries
+from tests.reference.brute_force_retrieval import neighbours
 
 ANGLES = np.radians([0, 60, 90, 190])
 TOY = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
@@ -33,6 +35,27 @@ def test_revisiting_toy_with_entries_past_the_end():
     assert without == pytest.approx(0.479167 - (0.5 / 2 * 2) / 4, abs=1e-6)
 
 
+def test_the_neighbour_lists_of_the_toy():
+    lists = [[j for group in groups for j in group] for groups in neighbours(TOY, TOY, own_index=True)]
+    assert lists == [[1, 2, 3], [2, 0, 3], [1, 0, 3], [2, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "published"),
+    [
+        ([[1, 0], [1, 0.001], [0, 1], [0.001, 1]], [0, 0, 1, 1], {"mAP_c": 0.5, "MAP@R": 1.0, "mAP_lim": 0.625}),
+        ([[0], [1], [2], [3], [90], [91], [92], [93]], [0] * 4 + [1] * 4, {"mAP_c": 0.75, "mAP_lim": 0.8125}),
+    ],
+)
+def test_perfect_embeddings_in_revisiting(points, labels, published):
+    """Its mAP_lim reads the entry past the end as the last item: a hit, after n - 1 hits, for the last class."""
+    found = measure(np.array(points, dtype=float), labels, list(published))
+    size, items = labels.count(1), len(labels)
+    spurious = (size / items) / size * labels.count(1) / items
+    found["map_lim"] += spurious
+    assert list(found.values()) == [pytest.approx(value, abs=1e-12) for value in published.values()]
+
+
 @pytest.mark.parametrize(("size", "value"), [(2, 0.5), (3, 2 / 3), (4, 0.75)])
 def test_perfect_embeddings_do_not_reach_1_in_map_c(size, value):
     labels = np.repeat([0, 1], size)
@@ -51,6 +74,11 @@ def test_perfect_embeddings_do_not_reach_1_in_map_c(size, value):
 )  # fmt: skip
 def test_leave_one_out_on_a_line(metric, value):
     assert measure(LINE, LINE_LABELS, [metric])[metric] == pytest.approx(value, abs=1e-6)
+
+
+def test_single_queries_on_a_line():
+    found = measure_queries(LINE, LINE_LABELS, "mARP")
+    np.testing.assert_allclose(found, [0.833333, 0.833333, 0, 0.583333, 0.833333, 1, 1], atol=1e-6)
 
 
 @pytest.mark.parametrize(

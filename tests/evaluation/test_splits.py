@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from powerbench.evaluation.names import canonical_metric
 from powerbench.evaluation.splits import Split, measure_split, split_of
 from split_managers import DatasetIndex, Fold, TestSet
 from tests.data.making import config_of
@@ -51,6 +53,25 @@ def test_references_of_the_same_class_and_camera_are_left_out(seed, against_gall
     assert plain["precision_at_1"] == pytest.approx(
         naive_precision_at_1(index, points, query, order if reference is None else reference, apart=False)
     )
+
+
+REVISITING = """
+evaluation_metrics: [e_recall@1, e_recall@2, c_recall@1, nmi, f1, c_nmi, mAP_1000, mAP_lim, mAP_c, c_mAP_1000, c_mAP_c,
+  c_mAP_lim, dists@intra, dists@inter, dists@intra_over_inter, rho_spectrum@-1, rho_spectrum@1, rho_spectrum@2,
+  rho_spectrum@10]
+"""
+
+
+def test_metric_names_of_revisiting_in_a_yaml_list():
+    index, points, order = random_world(3)
+    config = config_of(**yaml.safe_load(REVISITING), clustering={"runs": 2})
+    found = measure_split(config, index, Split("test", order), torch.tensor(points[order]), pca=None)
+    names = [canonical_metric(name) for name in yaml.safe_load(REVISITING)["evaluation_metrics"]]
+    spread = {name: f"{name}_sd" for name in ("nmi", "f1", "c_nmi")}
+    shown = [part for name in names for part in (name, spread.get(name)) if part]
+    assert list(found) == ["map_at_r", *shown]
+    assert np.isnan(found.pop("rho_spectrum_at_10"))  # of three dimensions
+    assert np.isfinite(list(found.values())).all()
 
 
 def test_the_values_of_draws_are_averaged():

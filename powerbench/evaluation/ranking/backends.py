@@ -33,7 +33,7 @@ def count(lookup: Lookup, job: Job, threads: int | None, backend: Backend = ON_C
     if backend.kind == "torch":
         from powerbench.evaluation.ranking.torch_tiles import count_with_torch
 
-        return count_with_torch(lookup, job, backend.device, backend.memory)
+        return count_with_torch(lookup, job, threads, backend.device, backend.memory)
     if backend.kind == "faiss":
         from powerbench.evaluation.ranking.faiss_lists import count_with_faiss
 

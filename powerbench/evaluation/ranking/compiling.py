@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
+
+log = logging.getLogger(__name__)
 
 
 def compiled(*fastmath: str, inlined: bool = False) -> Callable[[Callable[..., Any]], Any]:
@@ -13,14 +17,25 @@ def compiled(*fastmath: str, inlined: bool = False) -> Callable[[Callable[..., A
 
     inlined: into every caller; passing all arrays of a job on costs more than small functions do.
 
-    The machine code lies beside the source, or in the user's cache folder (``NUMBA_CACHE_DIR`` names another); where
-    none can be written to, every process compiles for itself.
+    The machine code lies in the folder that ``NUMBA_CACHE_DIR`` names, else in ``__pycache__`` beside the source, or,
+    where that cannot be written to (an installation for all users, a read-only image), in the user's cache folder
+    (``~/.cache/numba``; ``XDG_CACHE_HOME``). Where none can be written to, every process compiles for itself, and a
+    warning says so.
     """
 
     def compile_it(function: Callable[..., Any]) -> Any:
         try:
             return numba.njit(nogil=True, cache=True, fastmath=set(fastmath), forceinline=inlined)(function)
         except RuntimeError:  # no folder for the cache
+            _warn_once()
             return numba.njit(nogil=True, fastmath=set(fastmath), forceinline=inlined)(function)
 
     return compile_it
+
+
+@cache
+def _warn_once() -> None:
+    log.warning(
+        "compiled code cannot be kept: neither the folder of its source nor the user's cache folder can be written "
+        "to, so that every process compiles anew. NUMBA_CACHE_DIR may name a folder for it."
+    )

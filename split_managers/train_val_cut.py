@@ -45,6 +45,8 @@ class TrainValCut:
 
     def cut(self, index: DatasetIndex, items: Indices) -> tuple[Indices, Indices]:
         """The items to train on and those to validate on; ValueError if one of them would be empty."""
+        if not len(items):
+            raise ValueError("nothing is left beside the test set: training and validation would be empty")
         labels = level_of(index, self.hierarchy_level)[items]
         if self.by_samples:
             train = self._of_samples(items, labels)

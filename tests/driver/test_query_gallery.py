@@ -5,9 +5,10 @@ import json
 import pytest
 
 from powerbench.cli import main
-from powerbench.datasets import in_shop, vehicle_id
+from powerbench.datasets import vehicle_id
+from powerbench.datasets.in_shop import InShop
 from powerbench.datasets.locating import Counts
-from tests.datasets.making import picture, write
+from tests.datasets.making import let_there_be, picture, write
 from tests.driver.world import World
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ def vehicles(folder):
 def world(tmp_path, monkeypatch):
     shop(tmp_path / "data/in-shop")
     vehicles(tmp_path / "data/VehicleID_V1.0")
-    monkeypatch.setattr(in_shop, "COUNTS", Counts(7, 28, {"train": (4, 16), "query": (3, 6), "gallery": (3, 6)}))
+    let_there_be(monkeypatch, InShop, Counts(7, 28, {"train": (4, 16), "query": (3, 6), "gallery": (3, 6)}))
     monkeypatch.setattr(vehicle_id, "TRAIN_VEHICLES", 4)
     monkeypatch.setattr(vehicle_id, "TEST_VEHICLES", {"small": 3})
     return World(tmp_path)

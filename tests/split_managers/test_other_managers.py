@@ -12,6 +12,7 @@ from split_managers.closed_set_split_manager import ClosedSetSplitManager
 from split_managers.index_split_manager import IndexSplitManager
 from split_managers.mlrc_split_manager import MLRCSplitManager
 from split_managers.predefined_split_manager import PredefinedSplitManager
+from split_managers.share_of_classes_split_manager import ShareOfClassesSplitManager
 from split_managers.train_val_split_manager import TrainValSplitManager
 from tests.split_managers.indices import LABELS, SHOP, index_of
 
@@ -166,3 +167,45 @@ def test_a_helper_supplies_the_test_set_and_the_rest_is_cut(manager):
     (one,) = TrainValSplitManager(helper_split_manager=PredefinedSplitManager(), tv_split_perc=0.75).folds(SHOP)
     assert (one.train.tolist(), one.val.tolist()) == ([0, 1, 2, 3, 4, 5], [6, 7])
     assert one.name == "PredefinedSplitScheme_TrainVal75_0"
+
+
+@settings(max_examples=40, deadline=None)
+@given(labels=LABELS, share=st.floats(0.05, 1), manager=st.sampled_from([ClassDisjointSplitManager, IndexSplitManager]))
+def test_a_share_of_the_training_classes_changes_nothing_else(labels, share, manager):
+    index = index_of(labels)
+    helper = manager(0.3, 0.7, 2, 2)
+    if len(np.unique(labels)) < 4:
+        return
+    wholes = helper.folds(index)
+    trained = []
+    for whole in wholes:
+        classes = sorted({labels[item] for item in whole.train})
+        count = math.floor(round(share * len(classes), 9))
+        kept = [classes[place * (len(classes) - 1) // max(count - 1, 1)] for place in range(count)]
+        trained.append([item for item in whole.train if labels[item] in kept])
+    fewer = ShareOfClassesSplitManager(share, helper)
+    if [] in trained or trained[0] == trained[1]:
+        with pytest.raises(ValueError, match=r"train is empty|two folds train on the same items"):
+            fewer.folds(index)
+        return
+    folds = fewer.folds(index)
+    assert [fold.name for fold in folds] == [f"Classes{round(100 * share):02d}_{whole.name}" for whole in wholes]
+    for fold, whole, items in zip(folds, wholes, trained, strict=True):
+        assert fold.train.tolist() == items
+        assert fold.val.tolist() == whole.val.tolist()
+        assert fold.tests["test"].checksum() == whole.tests["test"].checksum()
+
+
+def test_half_of_the_training_classes_of_a_published_fold():
+    index = index_of(np.repeat(np.arange(200), 2))
+    manager = ShareOfClassesSplitManager(0.5, MLRCSplitManager())
+    folds = manager.folds(index)
+    assert (folds[0].name, manager.fold_count) == ("Classes50_Test50_50_Partitions4_0", 4)
+    assert sorted(set(folds[0].train // 2)) == [place * 74 // 36 for place in range(37)]
+    assert {len(set(fold.train // 2)) for fold in folds} == {37}
+    assert set(folds[0].val // 2) == set(range(75, 100))
+    (all_of_them, *_), (whole, *_) = ShareOfClassesSplitManager().folds(index), ClassDisjointSplitManager().folds(index)
+    assert all_of_them.checksum() == whole.checksum()
+    for ratio in (0, 1.5, True, "half"):
+        with pytest.raises(ValueError, match="ratio_classes must be above 0 and at most 1"):
+            ShareOfClassesSplitManager(ratio)

@@ -93,13 +93,13 @@ def read_official_folders(folder: Path) -> DatasetIndex:
     """The index of ``cars_train`` and ``cars_test``, by the lists of the devkit."""
     labels, items = [], []
     for images, name in ((TRAIN, TRAIN_LIST), (TEST, TEST_LIST)):
-        path = _first(folder / DEVKIT / name, folder / name)
+        path = _list(folder, name)
         records = read_mat(path, "annotations")
         if not {"fname", "class"} <= set(records.dtype.names or ()):
             raise UserError(f"{path}: annotations lack fname or class; {TEST_LIST} is the list with labels.")
         items += [f"{images}/{text_of(record['fname'])}" for record in records]
         labels += [number_of(record["class"]) - 1 for record in records]
-    return single_level_index(_class_names(_first(folder / DEVKIT / NAMES, folder / NAMES), labels), labels, items)
+    return single_level_index(_class_names(_list(folder, NAMES), labels), labels, items)
 
 
 READERS: dict[str, Callable[[Path], DatasetIndex]] = {
@@ -123,8 +123,10 @@ def _class_names(path: Path, labels: Sequence[int]) -> list[str]:
     return names
 
 
-def _first(*paths: Path) -> Path:
-    found = next((path for path in paths if path.is_file()), None)
+def _list(folder: Path, name: str) -> Path:
+    """A file of the devkit, which may also lie beside its folder, or beside the archives."""
+    places = [place / name for place in (folder / DEVKIT, folder, folder.parent)]
+    found = next((path for path in places if path.is_file()), None)
     if found is None:
-        raise UserError(f"Cars196: {paths[0].name} is missing (sought: {', '.join(map(str, paths))}).")
+        raise UserError(f"Cars196: {name} is missing (sought: {', '.join(map(str, places))}).")
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from split_managers.contract import DatasetIndex
 if TYPE_CHECKING:
     from PIL import Image
 
-TRAINED, TESTED = ("train", "val"), ("test", "query", "gallery")
+TRAIN, TEST = "train", "test"
+ROLES = {TRAIN: ("train", "val"), TEST: ("test", "query", "gallery")}
 
 
 class OtherTestSet:
@@ -31,31 +31,16 @@ class OtherTestSet:
     """
 
     def __init__(self, train_dataset: Dataset, test_dataset: Dataset) -> None:
-        parts = ((train_dataset, "train", TRAINED), (test_dataset, "test", TESTED))
-        self._items: list[tuple[Dataset, int]] = []
-        classes: list[str] = []
-        labels: list[int] = []
-        names: list[str] = []
-        roles: list[str] = []
-        for dataset, part, wanted in parts:
-            chosen = _roles(dataset.index, part, wanted)
-            if not chosen:
-                raise UserError(f"{part}_dataset has no part to {part} on.", where=f"OtherTestSet/{part}_dataset")
-            own = dataset.index.labels[list(chosen), 0]
-            present = np.unique(own)
-            labels += (len(classes) + np.searchsorted(present, own)).tolist()
-            classes += [dataset.index.class_names[0][label] for label in present]
-            names += [f"{part}/{dataset.index.item_names[item]}" for item in chosen]
-            roles += chosen.values()
-            self._items += [(dataset, item) for item in chosen]
-        self.index = single_level_index(classes, labels, names, roles=roles)
-        layouts = (f"{part}: {getattr(dataset, 'layout', 'not read from files')}" for dataset, part, _ in parts)
-        self.layout = "; ".join(layouts)
-        checksums = "\n".join(dataset.checksum for dataset, _, _ in parts)
-        self.checksum = hashlib.sha256(f"{checksums}\n{self.index.checksum()}".encode()).hexdigest()
-        files: list[list[Path] | None] = [getattr(dataset, "files", None) for dataset, _, _ in parts]
-        if None not in files:
-            self.files = [dataset.files[item] for dataset, item in self._items]  # type: ignore[attr-defined]
+        datasets = {TRAIN: train_dataset, TEST: test_dataset}
+        chosen = {part: _items(dataset.index, part) for part, dataset in datasets.items()}
+        self._items = [(datasets[part], item) for part, items in chosen.items() for item in items]
+        self.index = _joined([_part(datasets[part].index, part, items) for part, items in chosen.items()])
+        self.layout = "; ".join(f"{part}: {getattr(data, 'layout', 'no files')}" for part, data in datasets.items())
+        checksums = [train_dataset.checksum, test_dataset.checksum, self.index.checksum()]
+        self.checksum = hashlib.sha256("\n".join(checksums).encode()).hexdigest()
+        files: dict[Dataset, list[Path]] = {data: data.files for data in datasets.values() if hasattr(data, "files")}
+        if len(files) == len(set(datasets.values())):
+            self.files = [files[dataset][item] for dataset, item in self._items]
 
     def image(self, item: int) -> Image.Image:
         """The image of an item, in RGB; UserError if it cannot be decoded."""
@@ -63,10 +48,38 @@ class OtherTestSet:
         return dataset.image(own)
 
 
-def _roles(index: DatasetIndex, part: str, wanted: Collection[str]) -> dict[int, str]:
-    """The items of a part, in their order, and the role of each."""
+def _items(index: DatasetIndex, part: str) -> list[int]:
+    """The items of a part, in their order; UserError if there are none."""
     if index.roles is not None:
-        return {item: role for item, role in enumerate(index.roles) if role in wanted and role is not None}
-    classes = np.unique(index.labels[:, 0])
-    half = classes[: len(classes) // 2] if part == "train" else classes[len(classes) // 2 :]
-    return dict.fromkeys(np.flatnonzero(np.isin(index.labels[:, 0], half)).tolist(), part)
+        chosen = [item for item, role in enumerate(index.roles) if role in ROLES[part]]
+    else:
+        classes = np.unique(index.labels[:, 0])
+        middle = len(classes) // 2
+        half = classes[:middle] if part == TRAIN else classes[middle:]
+        chosen = np.flatnonzero(np.isin(index.labels[:, 0], half)).tolist()
+    if not chosen:
+        raise UserError(f"{part}_dataset has no part to {part} on.", where=f"OtherTestSet/{part}_dataset")
+    return chosen
+
+
+def _part(index: DatasetIndex, part: str, items: list[int]) -> DatasetIndex:
+    """The index of these items, of the classes that are left of level 0."""
+    present, labels = np.unique(index.labels[items, 0], return_inverse=True)
+    return single_level_index(
+        [index.class_names[0][label] for label in present],
+        labels.tolist(),
+        [f"{part}/{index.item_names[item]}" for item in items],
+        roles=[part if index.roles is None else index.roles[item] for item in items],
+    )
+
+
+def _joined(parts: list[DatasetIndex]) -> DatasetIndex:
+    """One index of both, the classes of the second behind those of the first."""
+    first, second = parts
+    labels = [*first.labels[:, 0].tolist(), *(second.labels[:, 0] + len(first.class_names[0])).tolist()]
+    return single_level_index(
+        first.class_names[0] + second.class_names[0],
+        labels,
+        first.item_names + second.item_names,
+        roles=[role for part in parts for role in part.roles or ()],
+    )

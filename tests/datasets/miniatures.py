@@ -1,11 +1,25 @@
 """Miniature copies of published datasets in their own folders and file formats, and how much is in them."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.io import savemat
 
+from powerbench.datasets import vehicle_id
+from powerbench.datasets.cars196 import Cars196
+from powerbench.datasets.cub200 import CUB200
+from powerbench.datasets.in_shop import InShop
 from powerbench.datasets.locating import Counts
+from powerbench.datasets.market1501 import Market1501
+from powerbench.datasets.stanford_online_products import StanfordOnlineProducts
 from tests.datasets.making import put, write
 
+
+def birds(folder):
+    put(folder, ["001.A/a.jpg", "001.A/b.jpg", "002.B/c.jpg"])
+
+
+BIRD_COUNTS = Counts(2, 3, {"first half": (1, 2), "second half": (1, 1)})
 BOX = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 CARS = [
     "AM General Hummer SUV 2000",
@@ -91,7 +105,7 @@ SHOP_COUNTS = Counts(4, 8, {"train": (2, 3), "query": (2, 2), "gallery": (2, 3)}
 
 def vehicles(folder):
     write(folder / "train_test_split/train_list.txt", VEHICLES)
-    write(folder / "train_test_split/test_list_800.txt", "0000007 10\n0000008 3\n0000009 3\n")
+    write(folder / "train_test_split/test_list_2.txt", "0000007 10\n0000008 3\n0000009 3\n")
     put(folder / "image", [f"000000{n}.jpg" for n in range(1, 10)])
 
 
@@ -110,3 +124,22 @@ MARKET_COUNTS = Counts(4, 7, {"train": (2, 3), "query": (1, 1), "gallery": (2, 3
 
 def market(folder):
     put(folder, MARKET)
+
+
+COUNTS = {
+    CUB200: BIRD_COUNTS,
+    Cars196: CARS_COUNTS,
+    StanfordOnlineProducts: SOP_COUNTS,
+    InShop: SHOP_COUNTS,
+    Market1501: MARKET_COUNTS,
+}
+
+
+def let_miniatures_be_whole(monkeypatch):
+    """Let the miniatures have all that was published, in archives whose checksums nobody knows."""
+    for dataset, counts in COUNTS.items():
+        archives = tuple(replace(archive, md5=None) for archive in dataset.publication.archives)
+        publication = replace(dataset.publication, counts=counts, archives=archives)
+        monkeypatch.setattr(dataset, "publication", publication)
+    monkeypatch.setattr(vehicle_id, "TRAIN_VEHICLES", 3)
+    monkeypatch.setattr(vehicle_id, "TEST_VEHICLES", {"small": 2, "large": 2400})

@@ -18,6 +18,7 @@ from tests.datasets.miniatures import (
     SHOP_COUNTS,
     SOP_COUNTS,
     VEHICLES,
+    let_miniatures_be_whole,
     market,
     shop,
     sop,
@@ -128,12 +129,8 @@ def test_vehicles_are_numbered_and_looked_up_by_either_protocol(tmp_path):
 
 @pytest.mark.parametrize("name", [*VehicleID.publication.layouts, "."])
 def test_vehicle_id_has_a_training_list_and_the_chosen_test_list(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(vehicle_id, "TRAIN_VEHICLES", 3)
-    monkeypatch.setattr(vehicle_id, "TEST_VEHICLES", {"small": 2, "large": 2400})
+    let_miniatures_be_whole(monkeypatch)
     vehicles(tmp_path / name)
-    (tmp_path / name / "train_test_split/test_list_800.txt").rename(
-        tmp_path / name / "train_test_split/test_list_2.txt"
-    )
     dataset = VehicleID(dataset_root=str(tmp_path))
     assert dataset.layout == f"test list small, image/ and train_test_split/ in {tmp_path / name}"
     assert dataset.index.labels[:, 0].tolist() == [1, 1, 2, 0, 2, 1, 4, 3, 3]
@@ -145,7 +142,8 @@ def test_vehicle_id_has_a_training_list_and_the_chosen_test_list(tmp_path, monke
         VehicleID("huge", dataset_root=str(tmp_path))
 
 
-def test_wrong_vehicle_lists_are_named(tmp_path):
+def test_wrong_vehicle_lists_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(vehicle_id, "TEST_VEHICLES", {"small": 2})
     vehicles(tmp_path / "VehicleID_V1.0")
     with pytest.raises(UserError, match=r"train_list.txt lists 3 vehicles instead of 13164"):
         VehicleID(dataset_root=str(tmp_path))

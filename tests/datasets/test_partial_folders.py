@@ -4,37 +4,17 @@ import shutil
 
 import pytest
 
-from powerbench.datasets import vehicle_id
 from powerbench.datasets.cars196 import Cars196
 from powerbench.datasets.cub200 import CUB200
 from powerbench.datasets.in_shop import InShop
-from powerbench.datasets.locating import Counts
 from powerbench.datasets.market1501 import Market1501
 from powerbench.datasets.stanford_online_products import StanfordOnlineProducts
 from powerbench.datasets.vehicle_id import VehicleID
 from powerbench.errors import UserError
 from tests.datasets import miniatures as small
-from tests.datasets.making import let_there_be, put
 
 PUBLISHED = [CUB200, Cars196, StanfordOnlineProducts, InShop, VehicleID, Market1501]
 ON_AGREEMENT = [InShop, VehicleID]
-COUNTS = {
-    CUB200: Counts(2, 3, {"first half": (1, 2), "second half": (1, 1)}),
-    Cars196: small.CARS_COUNTS,
-    StanfordOnlineProducts: small.SOP_COUNTS,
-    InShop: small.SHOP_COUNTS,
-    Market1501: small.MARKET_COUNTS,
-}
-
-
-def birds(folder):
-    put(folder, ["001.A/a.jpg", "001.A/b.jpg", "002.B/c.jpg"])
-
-
-def vehicles(folder):
-    small.vehicles(folder)
-    lists = folder / "train_test_split"
-    (lists / "test_list_800.txt").rename(lists / "test_list_2.txt")
 
 
 @pytest.mark.parametrize("dataset", PUBLISHED)
@@ -52,8 +32,8 @@ def test_without_any_folder_the_places_and_the_next_step_are_named(tmp_path, dat
 @pytest.mark.parametrize(
     ("dataset", "make", "piece", "message"),
     [
-        (CUB200, birds, "002.B", "holds 2 images in 1 classes; CUB200 has 3 images in 2 classes"),
-        (CUB200, birds, "001.A/b.jpg", "holds 2 images in 2 classes; CUB200 has 3 images in 2 classes"),
+        (CUB200, small.birds, "002.B", "holds 2 images in 1 classes; CUB200 has 3 images in 2 classes"),
+        (CUB200, small.birds, "001.A/b.jpg", "holds 2 images in 2 classes; CUB200 has 3 images in 2 classes"),
         (Cars196, small.annotation_file, "cars_annos.mat", "Cars196 is missing: put cars_annos.mat and car_ims/"),
         (Cars196, small.annotation_file, "car_ims", "Cars196 is missing: put cars_annos.mat and car_ims/"),
         (Cars196, small.annotation_file, "car_ims/000003.jpg", "1 of the 6 images .* first .*car_ims/000003.jpg"),
@@ -73,19 +53,26 @@ def test_without_any_folder_the_places_and_the_next_step_are_named(tmp_path, dat
         (InShop, small.shop, "Eval", "InShop is missing: put Eval/list_eval_partition.txt and img/ into "),
         (InShop, small.shop, "img", "8 of the 8 images .* first .*/img/WOMEN/Dresses/id_00000001/02_1_front.jpg"),
         (InShop, small.shop, "img/MEN/Denim/id_00000009", "2 of the 8 images in InShop .* first .*/01_1_front.jpg"),
-        (VehicleID, vehicles, "image", "VehicleID is missing: put image/ and train_test_split/ into "),
-        (VehicleID, vehicles, "train_test_split/train_list.txt", "VehicleID is missing: put image/ and train_test_"),
-        (VehicleID, vehicles, "train_test_split/test_list_2.txt", "test_list_2.txt is missing, .* test images of 'sma"),
-        (VehicleID, vehicles, "image/0000004.jpg", "1 of the 9 images .* first .*/image/0000004.jpg"),
+        (VehicleID, small.vehicles, "image", "VehicleID is missing: put image/ and train_test_split/ into "),
+        (
+            VehicleID,
+            small.vehicles,
+            "train_test_split/train_list.txt",
+            "VehicleID is missing: put image/ and train_test_",
+        ),
+        (
+            VehicleID,
+            small.vehicles,
+            "train_test_split/test_list_2.txt",
+            "test_list_2.txt is missing, .* test images of 'sma",
+        ),
+        (VehicleID, small.vehicles, "image/0000004.jpg", "1 of the 9 images .* first .*/image/0000004.jpg"),
         (Market1501, small.market, "query", "Market1501 is missing: put bounding_box_train/, query/, bounding_box_te"),
         (Market1501, small.market, small.MARKET[0], "holds 6 images in 4 classes; Market1501 has 7 images in 4"),
     ],
 )
 def test_a_folder_that_lacks_a_piece_names_it(tmp_path, monkeypatch, dataset, make, piece, message):
-    if dataset in COUNTS:
-        let_there_be(monkeypatch, dataset, COUNTS[dataset])
-    monkeypatch.setattr(vehicle_id, "TRAIN_VEHICLES", 3)
-    monkeypatch.setattr(vehicle_id, "TEST_VEHICLES", {"small": 2})
+    small.let_miniatures_be_whole(monkeypatch)
     folder = tmp_path / dataset.publication.layouts[0]
     make(folder)
     whole = dataset(dataset_root=str(tmp_path))

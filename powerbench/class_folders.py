@@ -49,7 +49,8 @@ def _own(kind: str) -> dict[str, _Definition]:
         return {}
     package, method = OWN_FOLDERS[kind]
     found = dict(definition for module, path in _files(package) for definition in _definitions(module, path))
-    return {name: d for name, d in found.items() if not name.startswith("_") and _serves(d, method, found)}
+    named = {name: d for name, d in found.items() if not name.startswith("_") and "ABC" not in d.bases}
+    return {name: d for name, d in named.items() if _serves(d, method, found)}
 
 
 def _files(package: str) -> Iterator[tuple[str, Path]]:

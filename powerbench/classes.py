@@ -28,6 +28,8 @@ NESTED = {
     "loss": "loss",
     "miner": "miner",
     "helper_split_manager": "split_manager",
+    "train_dataset": "dataset",
+    "test_dataset": "dataset",
 }
 """Arguments that are themselves classes, written ``{Name: {argument: value}}``, and their kind."""
 
@@ -37,6 +39,8 @@ MAY_LACK_FILES = ("dataset", "trunk")
 USER_MAY_GIVE = {"num_classes", "embedding_size"}
 """Injected arguments that a config may set itself (``num_classes: null`` shares what else is kept per class)."""
 
+INSIDE_TOO = {*USER_MAY_GIVE, "dataset_root"}
+"""Injected arguments that nested classes get as well."""
 
 Where = Callable[[tuple[str, ...]], str | None]
 """Where a key stands (file and path), given the keys that lead to it from the class's arguments."""
@@ -172,7 +176,7 @@ def _build_nested(key: str, value: Any, injected: Mapping[str, Any]) -> Any:
 
 
 def _injected_inside(injected: Collection[str]) -> list[str]:
-    return [name for name in injected if name in USER_MAY_GIVE]
+    return [name for name in injected if name in INSIDE_TOO]
 
 
 def _torch_init(function: Callable[..., Any], args: Mapping[str, Any]) -> Any:

@@ -37,13 +37,10 @@ class ClassCut:
     helper: SplitManager | None = None
 
     def __post_init__(self) -> None:
-        require(is_number(self.test_size) and 0 < self.test_size < 1, "test_size", "between 0 and 1", self.test_size)
+        check_share(self.test_size, "test_size")
         start = self.test_start_idx
         require(is_number(start) and 0 <= start < 1, "test_start_idx", "at least 0 and below 1", start)
-        partitions, sets = self.num_training_partitions, self.num_training_sets
-        require(is_int(partitions) and partitions >= 2, "num_training_partitions", "2 or more", partitions)
-        at_most = f"1 to num_training_partitions ({partitions})"
-        require(is_int(sets) and 1 <= sets <= partitions, "num_training_sets", at_most, sets)
+        check_partitions(self.num_training_partitions, self.num_training_sets)
         require(is_int(self.hierarchy_level), "hierarchy_level", "a whole number", self.hierarchy_level)
         require(isinstance(self.shuffle, bool), "shuffle", "True or False", self.shuffle)
         seed = self.random_seed
@@ -125,6 +122,18 @@ def level_of(index: DatasetIndex, level: int) -> Classes:
 def items_of(labels: NDArray[np.int64], classes: Classes) -> Indices:
     """The numbers of the items with one of the given labels, ascending."""
     return np.flatnonzero(np.isin(labels, classes))
+
+
+def check_share(value: float, name: str) -> None:
+    """Refuse what is no share of a whole."""
+    require(is_number(value) and 0 < value < 1, name, "between 0 and 1", value)
+
+
+def check_partitions(partitions: int, sets: int) -> None:
+    """Refuse what cannot be a number of blocks, and of folds to make of them."""
+    require(is_int(partitions) and partitions >= 2, "num_training_partitions", "2 or more", partitions)
+    at_most = f"1 to num_training_partitions ({partitions})"
+    require(is_int(sets) and 1 <= sets <= partitions, "num_training_sets", at_most, sets)
 
 
 def check_getter_keys(keys: Sequence[str]) -> None:

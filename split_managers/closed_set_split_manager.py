@@ -8,7 +8,16 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from split_managers.class_cut import check_getter_keys, is_int, is_number, level_of, require, tests_and_rest_of
+from split_managers.class_cut import (
+    check_getter_keys,
+    check_partitions,
+    check_share,
+    is_int,
+    is_number,
+    level_of,
+    require,
+    tests_and_rest_of,
+)
 from split_managers.contract import DatasetIndex, Fold, Indices, SplitManager, TestSet
 from split_managers.verification import verify_folds
 
@@ -41,16 +50,13 @@ class ClosedSetSplitManager:
         helper_split_manager: SplitManager | None = None,
     ) -> None:
         check_getter_keys(data_and_label_getter_keys)
-        require(is_number(test_size) and 0 < test_size < 1, "test_size", "between 0 and 1", test_size)
+        check_share(test_size, "test_size")
         require(is_number(test_start_idx), "test_start_idx", "a number", test_start_idx)
-        partitions, sets = num_training_partitions, num_training_sets
-        require(is_int(partitions) and partitions >= 2, "num_training_partitions", "2 or more", partitions)
-        at_most = f"1 to num_training_partitions ({partitions})"
-        require(is_int(sets) and 1 <= sets <= partitions, "num_training_sets", at_most, sets)
+        check_partitions(num_training_partitions, num_training_sets)
         require(is_int(hierarchy_level), "hierarchy_level", "a whole number", hierarchy_level)
         require(isinstance(shuffle, bool), "shuffle", "True or False", shuffle)
         require(is_int(random_seed) and random_seed >= 0, "random_seed", "a whole number of at least 0", random_seed)
-        self._test_size, self._partitions, self._sets = test_size, partitions, sets
+        self._test_size, self._partitions, self._sets = test_size, num_training_partitions, num_training_sets
         self._level, self._seed, self._helper = hierarchy_level, random_seed, helper_split_manager
 
     @property

@@ -113,7 +113,8 @@ def removal_phase(
     for iteration in range(iterations + 1):
         state = sides.state(f"{prefix}{iteration * walk.swaps_per_iteration}")
         yield state
-        if iteration == iterations or len(state.train) - walk.swaps_per_iteration < 2:
+        smaller = min(len(state.train), len(state.test))
+        if iteration == iterations or smaller - walk.swaps_per_iteration < 2:
             return
         try:
             picks = sides.picks(inverse=False)

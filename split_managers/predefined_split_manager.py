@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from split_managers.class_cut import ClassCut, is_int, items_of, require
+from split_managers.class_cut import check_partitions, is_int, items_of, require
 from split_managers.class_disjoint_split_manager import block_partition
 from split_managers.contract import DatasetIndex, Draw, Fold, Indices, TestSet
 from split_managers.train_val_cut import TrainValCut
@@ -61,7 +61,7 @@ class PredefinedSplitManager:
         )
         self._use_tv_split, self._seed = use_tv_split, random_seed
         self._blocks = (num_training_partitions, num_training_sets)
-        ClassCut(0.5, 0.5, *self._blocks, hierarchy_level, False, None)
+        check_partitions(*self._blocks)
 
     @property
     def scheme(self) -> str:

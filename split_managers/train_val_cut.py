@@ -7,7 +7,7 @@ from math import floor
 
 import numpy as np
 
-from split_managers.class_cut import is_int, is_number, items_of, level_of, require
+from split_managers.class_cut import check_share, is_int, items_of, level_of, require
 from split_managers.contract import DatasetIndex, Indices
 
 
@@ -31,7 +31,8 @@ class TrainValCut:
     random_seed: int = 0
 
     def __post_init__(self) -> None:
-        require(is_number(self.fraction) and 0 < self.fraction < 1, "tv_split_perc", "between 0 and 1", self.fraction)
+        check_share(self.fraction, "tv_split_perc")
+        require(is_int(self.hierarchy_level), "hierarchy_level", "a whole number", self.hierarchy_level)
         for name in ("by_samples", "shuffle"):
             require(isinstance(getattr(self, name), bool), name, "True or False", getattr(self, name))
         require(is_int(self.random_seed) and self.random_seed >= 0, "random_seed", "0 or more", self.random_seed)
@@ -45,6 +46,8 @@ class TrainValCut:
 
     def cut(self, index: DatasetIndex, items: Indices) -> tuple[Indices, Indices]:
         """The items to train on and those to validate on; ValueError if one of them would be empty."""
+        if not len(items):
+            raise ValueError("nothing is left beside the test set: training and validation would be empty")
         labels = level_of(index, self.hierarchy_level)[items]
         if self.by_samples:
             train = self._of_samples(items, labels)

@@ -9,6 +9,7 @@ from powerbench.class_folders import own_class, own_names
 NEED_A_PLACE = {
     "ImageFolder": "any folder of class folders: {ImageFolder: {root: ...}}",
     "CSVManifest": "any CSV file of paths and labels: {CSVManifest: {file: ...}}",
+    "OtherTestSet": "any two datasets: {OtherTestSet: {train_dataset: ..., test_dataset: ...}}",
 }
 INCLUDED = {"Emoji200": "comes with powerbench"}
 

@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from powerbench.datasets.archives import Archive
-from powerbench.datasets.image_files import decode_image, files_checksum, listed_files, single_level_index
-from powerbench.datasets.locating import Counts, Publication, locate, require_counts
+from powerbench.datasets.image_files import single_level_index
+from powerbench.datasets.locating import Counts, Layout, Publication
+from powerbench.datasets.published import PublishedDataset
 from powerbench.errors import UserError
 from split_managers.contract import DatasetIndex
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-FOLDERS = ("in-shop", "In-shop Clothes Retrieval Benchmark", "DeepFashion", "inshop", "in_shop", ".")
 LIST = "list_eval_partition.txt"
 HEADER = ["image_name", "item_id", "evaluation_status"]
 TRAIN, QUERY, GALLERY = ROLES = ("train", "query", "gallery")
-COUNTS = Counts(7982, 52712, {TRAIN: (3997, 25882), QUERY: (3985, 14218), GALLERY: (3985, 12612)})
-PUBLICATION = Publication(
-    "InShop",
-    needs=f"Eval/{LIST} and img/",
-    layouts=tuple(folder for folder in FOLDERS if folder != "."),
-    archives=(Archive("in-shop.zip", into="in-shop"), Archive("img.zip", into="in-shop")),
-)
+LOW, HIGH = "img", "img_highres"
 
 
 @dataclass(frozen=True)
@@ -38,17 +29,23 @@ class Row:
     role: str
 
 
-class InShop:
+class InShop(PublishedDataset):
     """52,712 photographs of 7,982 clothing items: items to train on, and queries against a gallery of other items.
 
-    root: the folder that holds one of ``FOLDERS`` (or is one); by default ``dataset_root``, the command line's.
-    high_resolution: read ``img_highres/`` instead of ``img/``. download, sources: see CUB200; the data are given by
-    agreement with their authors, so that only local archives and your own sources can be tried.
+    root, download, sources: see PublishedDataset; the data are given by agreement with their authors, so that only
+    local archives and your own sources can be tried. high_resolution: read ``img_highres/`` instead of ``img/``.
 
     Published roles: ``train``, ``query``, ``gallery``. Items are numbered separately for training and for query and
-    gallery (where equal numbers would mean different items); the latter follow the former. Raises UserError if the
-    data are missing, or if items or images are not as many as published.
+    gallery (where equal numbers would mean different items); the latter follow the former.
     """
+
+    publication = Publication(
+        "InShop",
+        needs=f"Eval/{LIST} and {LOW}/",
+        layouts=("in-shop", "In-shop Clothes Retrieval Benchmark", "DeepFashion", "inshop", "in_shop"),
+        archives=(Archive("in-shop.zip", into="in-shop"), Archive("img.zip", into="in-shop")),
+        counts=Counts(7982, 52712, {TRAIN: (3997, 25882), QUERY: (3985, 14218), GALLERY: (3985, 12612)}),
+    )
 
     def __init__(
         self,
@@ -59,34 +56,30 @@ class InShop:
         *,
         dataset_root: str = "datasets",
     ) -> None:
-        folder, path = locate(PUBLICATION, find_list, root, dataset_root, download=download, sources=sources)
-        self.layout = f"{'img_highres' if high_resolution else 'img'}/ and {path.name} in {folder}"
-        rows = read_partition(path)
-        self.index = index_of(rows)
-        places = [row.path.replace("img/", "img_highres/", 1) if high_resolution else row.path for row in rows]
-        images = next((below for below in (folder, folder / "Img") if (below / places[0]).is_file()), folder)
-        self.files = listed_files(images, places, str(path))
-        require_counts("InShop", folder, self.index, COUNTS)
-        self.checksum = files_checksum(self.index, self.files)
-
-    def image(self, item: int) -> Image.Image:
-        """The image of an item, in RGB; UserError if its file cannot be decoded."""
-        return decode_image(self.files[item], str(self.files[item]))
+        self._images = HIGH if high_resolution else LOW
+        super().__init__(root, download, sources, dataset_root=dataset_root)
+        self.layout = f"{self._images}/ and {self.layout}"
 
     @staticmethod
-    def find(place: Path) -> str | None:
-        """Where it lies below ``place``; None if nowhere."""
-        found = find_list(place)
-        return None if found is None else f"{LIST} in {found[0]}"
+    def layout_in(folder: Path) -> Layout | None:
+        """A folder with the partition file, and with the images beside it or in ``Img``."""
+        if _list(folder) is None:
+            return None
+        inside = any((folder / "Img" / images).is_dir() for images in (LOW, HIGH))
+        return Layout(LIST, folder, below="Img" if inside else "")
+
+    def read(self, found: Layout) -> DatasetIndex:
+        """The items of the partition file."""
+        return index_of(read_partition(_list(found.folder) or found.folder / LIST))
+
+    def paths(self) -> list[str]:
+        """The partition file's paths, which name ``img/``."""
+        return [name.replace(f"{LOW}/", f"{self._images}/", 1) for name in self.index.item_names]
 
 
-def find_list(place: Path) -> tuple[Path, Path] | None:
-    """The dataset's folder below ``place``, and its partition file."""
-    for name in FOLDERS:
-        for path in (place / name / "Eval" / LIST, place / name / LIST):
-            if path.is_file():
-                return place / name, path
-    return None
+def _list(folder: Path) -> Path | None:
+    """The partition file of a folder."""
+    return next((path for path in (folder / "Eval" / LIST, folder / LIST) if path.is_file()), None)
 
 
 def read_partition(path: Path) -> list[Row]:

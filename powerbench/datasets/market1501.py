@@ -5,85 +5,54 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from powerbench.datasets.archives import Archive, Source
-from powerbench.datasets.image_files import decode_image, files_checksum, images_below
-from powerbench.datasets.locating import Counts, Publication, locate, require_counts
+from powerbench.datasets.image_files import images_below
+from powerbench.datasets.locating import Counts, Layout, Publication
+from powerbench.datasets.published import PublishedDataset
 from powerbench.errors import UserError
 from split_managers.contract import DatasetIndex
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-FOLDERS = ("Market-1501-v15.09.15", "market1501/Market-1501-v15.09.15", "market1501", "Market1501", ".")
 PARTS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-JUNK, DISTRACTOR = -1, 0
-COUNTS = Counts(1502, 32217, {"train": (751, 12936), "query": (750, 3368), "gallery": (751, 15913)})
-"""The gallery's distractors count as one more class."""
-
-PUBLICATION = Publication(
-    "Market1501",
-    needs=", ".join(f"{folder}/" for folder in PARTS.values()),
-    layouts=tuple(folder for folder in FOLDERS if folder != "."),
-    archives=(Archive("Market-1501-v15.09.15.zip"),),
-    sources=(
-        Source(("http://188.138.127.15:81/Datasets/Market-1501-v15.09.15.zip",)),
-        Source(("https://www.dropbox.com/s/5gypc42z6vdbbtu/Market-1501-v15.09.15.zip?dl=1",)),
-    ),
-)
+JUNK = -1
 _NAME = re.compile(r"(-?\d+)_c(\d)")
 
 
-class Market1501:
+class Market1501(PublishedDataset):
     """Detections of 1,501 persons: 751 persons to train on, and queries of 750 others against a gallery.
-
-    root: the folder that holds one of ``FOLDERS`` (or is one); by default ``dataset_root``, the command line's.
-    download, sources: see CUB200.
 
     Level 0 of the labels is the person, level 1 the camera. Published roles: ``train``, ``query``, ``gallery``. Bad
     detections (``-1_...``) are left out; false ones (``0000_...``) are in the gallery, as one class that nobody
-    queries. Raises UserError if the data are missing, or if persons or images are not as many as published.
+    queries.
 
     Source: Zheng et al., Scalable Person Re-identification: A Benchmark, ICCV 2015.
     """
 
-    def __init__(
-        self,
-        root: str | None = None,
-        download: bool = False,
-        sources: Sequence[Any] = (),
-        *,
-        dataset_root: str = "datasets",
-    ) -> None:
-        folder = locate(PUBLICATION, find_folder, root, dataset_root, download=download, sources=sources)
-        self.layout = f"{', '.join(PARTS.values())} in {folder}"
-        named = {
-            role: [f for f in images_below(folder / below) if _parsed(f)[0] != JUNK] for role, below in PARTS.items()
-        }
-        self.files = [file for files in named.values() for file in files]
-        roles = [role for role, files in named.items() for _ in files]
-        self.index = index_of([file.relative_to(folder).as_posix() for file in self.files], roles)
-        require_counts("Market1501", folder, self.index, COUNTS)
-        self.checksum = files_checksum(self.index, self.files)
-
-    def image(self, item: int) -> Image.Image:
-        """The image of an item, in RGB; UserError if its file cannot be decoded."""
-        return decode_image(self.files[item], str(self.files[item]))
+    publication = Publication(
+        "Market1501",
+        needs=", ".join(f"{folder}/" for folder in PARTS.values()),
+        layouts=("Market-1501-v15.09.15", "market1501/Market-1501-v15.09.15", "market1501", "Market1501"),
+        archives=(Archive("Market-1501-v15.09.15.zip"),),
+        sources=(
+            Source(("http://188.138.127.15:81/Datasets/Market-1501-v15.09.15.zip",)),
+            Source(("https://www.dropbox.com/s/5gypc42z6vdbbtu/Market-1501-v15.09.15.zip?dl=1",)),
+        ),
+        # the false detections of the gallery count as one more class
+        counts=Counts(1502, 32217, {"train": (751, 12936), "query": (750, 3368), "gallery": (751, 15913)}),
+    )
 
     @staticmethod
-    def find(place: Path) -> str | None:
-        """Where it lies below ``place``; None if nowhere."""
-        folder = find_folder(place)
-        return None if folder is None else f"{', '.join(PARTS.values())} in {folder}"
+    def layout_in(folder: Path) -> Layout | None:
+        """A folder with the three parts."""
+        return Layout(", ".join(PARTS.values()), folder) if all((folder / p).is_dir() for p in PARTS.values()) else None
 
-
-def find_folder(place: Path) -> Path | None:
-    """The first folder below ``place`` with the three parts."""
-    folders = (place / name for name in FOLDERS)
-    return next((f for f in folders if all((f / part).is_dir() for part in PARTS.values())), None)
+    def read(self, found: Layout) -> DatasetIndex:
+        """The persons of the three parts."""
+        files = [(role, file) for role, part in PARTS.items() for file in images_below(found.folder / part)]
+        kept = [(role, file) for role, file in files if _parsed(file)[0] != JUNK]
+        return index_of([file.relative_to(found.folder).as_posix() for _, file in kept], [role for role, _ in kept])
 
 
 def index_of(items: Sequence[str], roles: Sequence[str]) -> DatasetIndex:

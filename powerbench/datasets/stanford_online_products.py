@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from powerbench.datasets.archives import Archive, Source
-from powerbench.datasets.image_files import decode_image, files_checksum, listed_files
-from powerbench.datasets.locating import Counts, Publication, locate, require_counts
+from powerbench.datasets.locating import Counts, Layout, Publication
+from powerbench.datasets.published import PublishedDataset
 from powerbench.errors import UserError
 from split_managers.contract import DatasetIndex
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-FOLDERS = ("Stanford_Online_Products", "online_products", "sop", ".")
 LISTS = {"train": "Ebay_train.txt", "test": "Ebay_test.txt"}
 HEADER = ["image_id", "class_id", "super_class_id", "path"]
-COUNTS = Counts(22634, 120053, {"train": (11318, 59551), "test": (11316, 60502)})
-PUBLICATION = Publication(
-    "StanfordOnlineProducts",
-    needs="Ebay_train.txt, Ebay_test.txt and the folders <category>_final (or Info_Files/ and images/)",
-    layouts=tuple(folder for folder in FOLDERS if folder != "."),
-    archives=(
-        Archive("Stanford_Online_Products.zip", md5="7f73d41a2f44250d4779881525aea32e"),
-        Archive("online_products.tar"),
-    ),
-    sources=(
-        Source(("ftp://cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",)),
-        Source(("http://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",)),
-        Source(("https://www.dropbox.com/s/fu8dgxulf10hns9/online_products.tar?dl=1",)),
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the lists and the category folders are."""
-
-    text: str
-    lists: Path
-    images: Path
 
 
 @dataclass(frozen=True)
@@ -56,54 +26,48 @@ class ListedProducts:
     items: list[str]
 
 
-class StanfordOnlineProducts:
+class StanfordOnlineProducts(PublishedDataset):
     """120,053 photographs of 22,634 products offered on eBay, of 12 kinds.
 
-    root: the folder that holds one of ``FOLDERS`` (or is one); by default ``dataset_root``, the command line's.
-    download, sources: see CUB200.
-
     Level 0 of the labels is the product (``class_id - 1``), level 1 the kind (``super_class_id - 1``). A product is
-    named by its number at eBay, a kind by its folder. Published roles: ``train`` and ``test``. Raises UserError if the
-    data are missing, or if classes or images are not as many as published.
+    named by its number at eBay, a kind by its folder. Published roles: ``train`` and ``test``.
     """
 
-    def __init__(
-        self,
-        root: str | None = None,
-        download: bool = False,
-        sources: Sequence[Any] = (),
-        *,
-        dataset_root: str = "datasets",
-    ) -> None:
-        found = locate(PUBLICATION, find_layout, root, dataset_root, download=download, sources=sources)
-        self.layout = f"{found.text} in {found.images}"
-        parts = {role: read_list(found.lists / name) for role, name in LISTS.items()}
-        self.index = index_of(parts)
-        self.files = listed_files(found.images, self.index.item_names, f"the lists in {found.lists}")
-        require_counts("StanfordOnlineProducts", found.lists, self.index, COUNTS)
-        self.checksum = files_checksum(self.index, self.files)
-
-    def image(self, item: int) -> Image.Image:
-        """The image of an item, in RGB; UserError if its file cannot be decoded."""
-        return decode_image(self.files[item], str(self.files[item]))
+    publication = Publication(
+        "StanfordOnlineProducts",
+        needs="Ebay_train.txt, Ebay_test.txt and the folders <category>_final (or Info_Files/ and images/)",
+        layouts=("Stanford_Online_Products", "online_products", "sop"),
+        archives=(
+            Archive("Stanford_Online_Products.zip", md5="7f73d41a2f44250d4779881525aea32e"),
+            Archive("online_products.tar"),
+        ),
+        sources=(
+            Source(("ftp://cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",)),
+            Source(("http://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",)),
+            Source(("https://www.dropbox.com/s/fu8dgxulf10hns9/online_products.tar?dl=1",)),
+        ),
+        counts=Counts(22634, 120053, {"train": (11318, 59551), "test": (11316, 60502)}),
+    )
 
     @staticmethod
-    def find(place: Path) -> str | None:
-        """Where it lies below ``place``; None if nowhere."""
-        found = find_layout(place)
-        return None if found is None else f"{found.text} in {found.images}"
+    def layout_in(folder: Path) -> Layout | None:
+        """A folder with both lists, and with the images beside them or in ``images``."""
+        if _lists(folder) is None:
+            return None
+        if (folder / "images").is_dir():
+            return Layout("images/ and lists", folder, below="images")
+        return Layout("category folders and lists", folder)
+
+    def read(self, found: Layout) -> DatasetIndex:
+        """The products of both lists."""
+        lists = _lists(found.folder) or found.folder
+        return index_of({role: read_list(lists / name) for role, name in LISTS.items()})
 
 
-def find_layout(place: Path) -> Layout | None:
-    """The first folder below ``place`` with both lists, and with the images beside them or in ``images``."""
-    for name in FOLDERS:
-        for lists in (place / name, place / name / "Info_Files"):
-            if all((lists / file).is_file() for file in LISTS.values()):
-                folder = place / name
-                images = folder / "images" if (folder / "images").is_dir() else folder
-                text = "images/ and lists" if images != folder else "category folders and lists"
-                return Layout(text, lists, images)
-    return None
+def _lists(folder: Path) -> Path | None:
+    """The folder that holds both lists."""
+    places = (folder, folder / "Info_Files")
+    return next((place for place in places if all((place / name).is_file() for name in LISTS.values())), None)
 
 
 def read_list(path: Path) -> ListedProducts:

@@ -4,42 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from powerbench.datasets.archives import Archive
-from powerbench.datasets.image_files import decode_image, files_checksum, listed_files, single_level_index
-from powerbench.datasets.locating import Publication, locate
+from powerbench.datasets.image_files import single_level_index
+from powerbench.datasets.locating import Layout, Publication
+from powerbench.datasets.published import PublishedDataset
 from powerbench.errors import UserError
 from split_managers.contract import DatasetIndex
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-FOLDERS = ("vehicle-id/VehicleID_V1.0", "VehicleID_V1.0", "vehicle-id", "VehicleID", ".")
 LISTS, TRAIN_LIST = "train_test_split", "train_list.txt"
 TEST_VEHICLES = {"small": 800, "medium": 1600, "large": 2400}
 TRAIN_VEHICLES = 13164
-PUBLICATION = Publication(
-    "VehicleID",
-    needs=f"image/ and {LISTS}/",
-    layouts=tuple(folder for folder in FOLDERS if folder != "."),
-    archives=(Archive("VehicleID_V1.0.zip"), Archive("VehicleID_V1.0.tar.gz")),
-)
 
 
-class VehicleID:
+class VehicleID(PublishedDataset):
     """Photographs of 13,164 vehicles to train on, and of 800, 1,600 or 2,400 others to test on.
 
     test_list: ``small``, ``medium`` or ``large``.
-    root: the folder that holds one of ``FOLDERS`` (or is one); by default ``dataset_root``, the command line's.
-    download, sources: see CUB200; the data are given by agreement with their authors, so that only local archives
-    and your own sources can be tried.
+    root, download, sources: see PublishedDataset; the data are given by agreement with their authors, so that only
+    local archives and your own sources can be tried.
 
     Published roles: ``train`` and ``test``. Who is looked up among whom is the split manager's choice:
     ``PredefinedSplitManager`` with ``test_protocol`` ``all`` (every image among all others) or
     ``one_reference_per_class`` (re-identification); their numbers are not comparable. Vehicles are counted;
     the published numbers of images contradict each other, so they are not.
     """
+
+    publication = Publication(
+        "VehicleID",
+        needs=f"image/ and {LISTS}/",
+        layouts=("vehicle-id/VehicleID_V1.0", "VehicleID_V1.0", "vehicle-id", "VehicleID"),
+        archives=(Archive("VehicleID_V1.0.zip"), Archive("VehicleID_V1.0.tar.gz")),
+    )
 
     def __init__(
         self,
@@ -52,34 +49,26 @@ class VehicleID:
     ) -> None:
         if test_list not in TEST_VEHICLES:
             raise UserError(f"test_list is {', '.join(TEST_VEHICLES)}, not {test_list!r}.", where="VehicleID/test_list")
-        folder = locate(PUBLICATION, find_folder, root, dataset_root, download=download, sources=sources)
-        self.layout = f"image/ and {LISTS}/ in {folder}, test list {test_list}"
-        paths = {"train": folder / LISTS / TRAIN_LIST, "test": _test_list(folder, test_list)}
-        self.index = index_of({role: read_list(path) for role, path in paths.items()})
-        self.files = listed_files(folder, self.index.item_names, f"the lists in {folder / LISTS}")
-        for role, expected in (("train", TRAIN_VEHICLES), ("test", TEST_VEHICLES[test_list])):
-            found = {
-                label for label, had in zip(self.index.labels[:, 0], self.index.roles or (), strict=True) if had == role
-            }
-            if len(found) != expected:
-                raise UserError(f"{paths[role]} lists {len(found)} vehicles instead of {expected}: it was changed.")
-        self.checksum = files_checksum(self.index, self.files)
-
-    def image(self, item: int) -> Image.Image:
-        """The image of an item, in RGB; UserError if its file cannot be decoded."""
-        return decode_image(self.files[item], str(self.files[item]))
+        self._test_list = test_list
+        super().__init__(root, download, sources, dataset_root=dataset_root)
+        self.layout = f"test list {test_list}, {self.layout}"
 
     @staticmethod
-    def find(place: Path) -> str | None:
-        """Where it lies below ``place``; None if nowhere."""
-        folder = find_folder(place)
-        return None if folder is None else f"image/ and {LISTS}/ in {folder}"
+    def layout_in(folder: Path) -> Layout | None:
+        """A folder with the training list and the images."""
+        whole = (folder / LISTS / TRAIN_LIST).is_file() and (folder / "image").is_dir()
+        return Layout(f"image/ and {LISTS}/", folder) if whole else None
 
-
-def find_folder(place: Path) -> Path | None:
-    """The first folder below ``place`` with the training list and the images."""
-    folders = (place / name for name in FOLDERS)
-    return next((f for f in folders if (f / LISTS / TRAIN_LIST).is_file() and (f / "image").is_dir()), None)
+    def read(self, found: Layout) -> DatasetIndex:
+        """The vehicles of the training list and of the chosen test list, counted."""
+        expected = {"train": TRAIN_VEHICLES, "test": TEST_VEHICLES[self._test_list]}
+        paths = {"train": found.folder / LISTS / TRAIN_LIST, "test": _test_list(found.folder, self._test_list)}
+        parts = {role: read_list(path) for role, path in paths.items()}
+        for role, rows in parts.items():
+            vehicles = len({vehicle for _, vehicle in rows})
+            if vehicles != expected[role]:
+                raise UserError(f"{paths[role]} lists {vehicles} vehicles instead of {expected[role]}: it was changed.")
+        return index_of(parts)
 
 
 def _test_list(folder: Path, name: str) -> Path:

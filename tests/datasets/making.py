@@ -1,6 +1,7 @@
 """Miniature copies of published datasets, in their own file formats."""
 
 import io
+from dataclasses import replace
 
 from PIL import Image
 
@@ -22,3 +23,8 @@ def put(folder, names):
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def let_there_be(monkeypatch, dataset, counts):
+    """Let a miniature have all that was published of a dataset."""
+    monkeypatch.setattr(dataset, "publication", replace(dataset.publication, counts=counts))

@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from powerbench.datasets import cub200
 from powerbench.datasets.archives import Archive, Source, obtain
 from powerbench.datasets.cub200 import CUB200
 from powerbench.errors import UserError
@@ -70,7 +69,7 @@ def served():
 
 
 def test_a_local_archive_is_unpacked_when_download_is_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(cub200, "PUBLICATION", replace(cub200.PUBLICATION, archives=(ARCHIVE,), sources=()))
+    monkeypatch.setattr(CUB200, "publication", replace(CUB200.publication, archives=(ARCHIVE,), sources=()))
     (tmp_path / NAME).write_bytes(CONTENT)
     with pytest.raises(UserError, match=r"CUB_200_2011.tgz is there: `\{CUB200: \{download: True\}\}` unpacks it"):
         CUB200(dataset_root=str(tmp_path))

@@ -2,14 +2,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from powerbench.datasets.cub200 import CLASSES, CUB200, IMAGES, LAYOUTS, class_number, find_images, read_images
+from powerbench.datasets.cub200 import CUB200, class_number, read_class_folders
+from powerbench.datasets.locating import Counts
 from powerbench.errors import UserError
+from tests.datasets.making import let_there_be, put
+
+LAYOUTS = CUB200.publication.layouts
+HALVES = (5864, 5924)
+MINIATURE = (
+    "001.Black_footed_Albatross/a.jpg",
+    "001.Black_footed_Albatross/._a.jpg",
+    "002.Laysan_Albatross/b.jpg",
+    "010.Red_winged_Blackbird/c.jpg",
+)
 
 
-def image_names(images=IMAGES):
-    """As many images as asked for in 200 class folders, some more in the first ones."""
-    for label in range(CLASSES):
-        for number in range(images // CLASSES + (label < images % CLASSES)):
+def image_names(halves=HALVES):
+    """200 class folders with so many images in each half of them, some more in the first ones of each."""
+    for label in range(200):
+        images, place = halves[label // 100], label % 100
+        for number in range(images // 100 + (place < images % 100)):
             yield f"{label + 1:03d}.Bird_{label}/{number:04d}.jpg"
 
 
@@ -34,7 +46,7 @@ def test_the_published_layout_is_read(whole):
     assert (len(dataset.index), len(dataset.index.class_names[0])) == (11788, 200)
     assert dataset.index.class_names[0][1] == "002.Bird_1"
     assert dataset.index.item_names[0] == "001.Bird_0/0000.jpg"
-    assert np.bincount(dataset.index.labels[:, 0]).tolist() == [59] * 188 + [58] * 12
+    assert np.bincount(dataset.index.labels[:, 0] // 100).tolist() == [5864, 5924]
     assert dataset.image(0).size == (6, 4)
     with pytest.raises(UserError, match=r"001\.Bird_0/0001\.jpg cannot be read"):
         dataset.image(1)
@@ -47,24 +59,49 @@ def test_another_layout_gives_the_same_dataset(whole, tmp_path):
     assert found.checksum == CUB200(dataset_root=str(whole)).checksum
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_is_found(tmp_path, layout):
-    touch(tmp_path / layout, ["001.A/1.jpg"])
-    assert find_images(tmp_path) == tmp_path / layout
+def test_an_image_in_the_wrong_half_or_class_is_noticed(whole):
+    images = whole / LAYOUTS[0]
+    (images / "001.Bird_0/0001.jpg").rename(images / "200.Bird_199/more.jpg")
+    with pytest.raises(UserError, match="5863 images in 100 classes; the part 'first half' of CUB200 has 5864 images"):
+        CUB200(dataset_root=str(whole))
+    (images / "200.Bird_199/more.jpg").rename(images / "001.Bird_0/0001.jpg")
+    (images / "150.Bird_149").rename(images / "201.Bird_149")
+    with pytest.raises(UserError, match="11788 images in 199 classes; CUB200 has 11788 images in 200 classes"):
+        CUB200(dataset_root=str(whole))
+    (images / "201.Bird_149").rename(images / "150.Bird_149")
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "."])
+def test_every_layout_is_read(tmp_path, monkeypatch, layout):
+    let_there_be(monkeypatch, CUB200, Counts(10, 3, {}))
+    put(tmp_path / layout, MINIATURE)
+    with pytest.raises(UserError, match="holds 3 images in 3 classes; CUB200 has 3 images in 10 classes"):
+        CUB200(dataset_root=str(tmp_path))
+    let_there_be(monkeypatch, CUB200, Counts(10, 10, {}))
+    put(tmp_path / layout, [f"{number:03d}.Bird/d.jpg" for number in range(3, 10)])
+    dataset = CUB200(dataset_root=str(tmp_path))
+    assert dataset.layout == CUB200.find(tmp_path) == f"class folders in {tmp_path / layout}"
+    assert dataset.index.item_names[:2] == ("001.Black_footed_Albatross/a.jpg", "002.Laysan_Albatross/b.jpg")
+    assert dataset.index.class_names[0][9] == "010.Red_winged_Blackbird"
+    assert dataset.index.labels[:, 0].tolist() == list(range(10))
+    assert [dataset.image(item).mode for item in range(10)] == ["RGB"] * 10
 
 
 def test_labels_are_the_folders_numbers(tmp_path):
-    touch(tmp_path, ["001.Black_footed_Albatross/a.jpg", "001.Black_footed_Albatross/._a.jpg"])
-    touch(tmp_path, ["002.Laysan_Albatross/b.jpg", "._002.Laysan_Albatross/b.jpg"])
-    labels, names, files = read_images(tmp_path, classes=2, images=2)
-    assert (labels, [file.name for file in files]) == ([0, 1], ["a.jpg", "b.jpg"])
-    assert names == ("001.Black_footed_Albatross", "002.Laysan_Albatross")
+    put(tmp_path, [*MINIATURE, "._002.Laysan_Albatross/b.jpg"])
+    index = read_class_folders(tmp_path)
+    assert index.labels[:, 0].tolist() == [0, 1, 9]
+    assert [index.class_names[0][label] for label in (0, 1, 8, 9)] == [
+        "001.Black_footed_Albatross",
+        "002.Laysan_Albatross",
+        "9",
+        "010.Red_winged_Blackbird",
+    ]
+    assert [name.rpartition("/")[2] for name in index.item_names] == ["a.jpg", "b.jpg", "c.jpg"]
     assert class_number("010.Red_winged_Blackbird") == 9
-    with pytest.raises(UserError, match="not named like"):
-        class_number("sparrow")
-    touch(tmp_path, ["010.Red_winged_Blackbird/c.jpg"])
-    with pytest.raises(UserError, match="holds 3 images in 3 classes; CUB-200-2011 has 3 images in 3 classes"):
-        read_images(tmp_path, classes=3, images=3)
+    for name in ("sparrow", "000.Nothing"):
+        with pytest.raises(UserError, match="not named like"):
+            class_number(name)
 
 
 def test_missing_data_name_what_to_place_where(tmp_path):
@@ -73,7 +110,7 @@ def test_missing_data_name_what_to_place_where(tmp_path):
         CUB200(dataset_root=str(root))
     text = str(caught.value)
     assert f"into {root}/cub2011/CUB_200_2011/images" in text
-    assert all(layout in text for layout in LAYOUTS)
+    assert f"also sought at {root} and below it: {', '.join(LAYOUTS[1:])}" in text
     assert "download: True" in text
     assert not root.exists()
 
@@ -86,11 +123,11 @@ def test_a_folder_called_images_of_something_else_is_not_taken_for_cub(tmp_path)
 
 def test_wrong_counts_are_said(tmp_path):
     touch(tmp_path / "CUB_200_2011/images", ["001.A/1.jpg", "002.B/2.jpg"])
-    with pytest.raises(UserError, match="holds 2 images in 2 classes; CUB-200-2011 has 11788 images in 200 classes"):
+    with pytest.raises(UserError, match="holds 2 images in 2 classes; CUB200 has 11788 images in 200 classes"):
         CUB200(dataset_root=str(tmp_path))
 
 
 def test_the_older_edition_is_recognised(tmp_path):
-    touch(tmp_path / "cub200/images", image_names(6033))
+    touch(tmp_path / "cub200/images", image_names((3000, 3033)))
     with pytest.raises(UserError, match="CUB-200-2010, the older edition"):
         CUB200(dataset_root=str(tmp_path))

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from powerbench.cli import main
-from powerbench.datasets import in_shop, vehicle_id
+from powerbench.datasets import vehicle_id
+from powerbench.datasets.in_shop import InShop
 from powerbench.datasets.locating import Counts
-from tests.datasets.making import picture, write
+from powerbench.datasets.market1501 import Market1501
+from tests.datasets.making import let_there_be, picture, write
 from tests.driver.world import World
 
 pytestmark = pytest.mark.slow
@@ -39,25 +41,44 @@ def vehicles(folder):
             (folder / f"image/{image}.jpg").write_bytes(picture(vehicle * 5 + int(image) % 2))
 
 
+def persons(folder):
+    """4 persons with 4 images to train on; 3 with a query and a gallery image of each of 2 cameras; 2 distractors."""
+    parts = {"bounding_box_train": range(1, 5), "query": range(5, 8), "bounding_box_test": (5, 6, 7, 0, -1)}
+    for part, numbers in parts.items():
+        for person in numbers:
+            for shot in range(4 if part == "bounding_box_train" else 2):
+                path = folder / part / f"{person:04d}_c{shot % 2 + 1}s1_{shot:06d}_01.jpg".replace("-001", "-1")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(picture(person * 5 + shot % 2))
+
+
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     shop(tmp_path / "data/in-shop")
     vehicles(tmp_path / "data/VehicleID_V1.0")
-    monkeypatch.setattr(in_shop, "COUNTS", Counts(7, 28, {"train": (4, 16), "query": (3, 6), "gallery": (3, 6)}))
+    let_there_be(monkeypatch, InShop, Counts(7, 28, {"train": (4, 16), "query": (3, 6), "gallery": (3, 6)}))
+    persons(tmp_path / "data/market1501")
+    let_there_be(monkeypatch, Market1501, Counts(8, 30, {"train": (4, 16), "query": (3, 6), "gallery": (4, 8)}))
     monkeypatch.setattr(vehicle_id, "TRAIN_VEHICLES", 4)
     monkeypatch.setattr(vehicle_id, "TEST_VEHICLES", {"small": 3})
     return World(tmp_path)
 
 
+ONE_REFERENCE = {"test_protocol": "one_reference_per_class"}
+COUNTED = "28 images of 7 classes; first fold: train 8, val 8, test 12"
+WITH_DISTRACTORS = "30 images of 8 classes; first fold: train 8, val 8, test 14"
+
+
 @pytest.mark.parametrize(
-    ("dataset", "split", "scheme"),
+    ("dataset", "split", "scheme", "counted"),
     [
-        ("InShop", {}, "PredefinedSplitScheme"),
-        ("VehicleID", {}, "PredefinedSplitScheme"),
-        ("VehicleID", {"test_protocol": "one_reference_per_class"}, "PredefinedSplitScheme_one_reference_per_class"),
+        ("InShop", {}, "PredefinedSplitScheme", COUNTED),
+        ("VehicleID", {}, "PredefinedSplitScheme", COUNTED),
+        ("VehicleID", ONE_REFERENCE, "PredefinedSplitScheme_one_reference_per_class", COUNTED),
+        ("Market1501", {"other_camera_level": 1}, "PredefinedSplitScheme", WITH_DISTRACTORS),
     ],
 )
-def test_a_model_is_trained_and_tested(world, dataset, split, scheme):
+def test_a_model_is_trained_and_tested(world, dataset, split, scheme, counted):
     manager = {"PredefinedSplitManager": {"num_training_partitions": 2, "num_training_sets": 2, **split}}
     chosen = {"dataset~OVERRIDE~": {dataset: {}}, "split_manager~OVERRIDE~": manager}
     world.write("chosen", {**chosen, "evaluation_metrics": ["map_at_r", "recall_at_1", "recall_at_5"]})
@@ -70,10 +91,10 @@ def test_a_model_is_trained_and_tested(world, dataset, split, scheme):
     for mode in ("separate", "concatenated"):
         values = {metric: found[mode, "trained", metric] for metric in ("map_at_r", "recall_at_1", "recall_at_5")}
         assert all(0 <= value <= 1 for value in values.values())
-        if split:  # one reference a class: only its rank counts, and all 3 are among the first 5
+        if split == ONE_REFERENCE:  # one reference a class: only its rank counts, and all 3 are among the first 5
             assert values["map_at_r"] == pytest.approx(values["recall_at_1"])
             assert values["recall_at_5"] == 1
     assert {row[3] for row in world.rows("runs")} == {0, 1}
     record = json.loads((world.root / "one/record.json").read_text())
     assert [name for name in json.dumps(record).split('"') if name.startswith(f"{scheme}_0")]
-    assert "28 images of 7 classes; first fold: train 8, val 8, test 12" in json.dumps(record)
+    assert counted in json.dumps(record)

@@ -85,6 +85,17 @@ def test_on_cub_both_give_the_same_partitions_in_rotated_order():
         assert fold.checksum() == kfold[(number - 1) % 4].checksum()
 
 
+@pytest.mark.parametrize(
+    ("classes", "sizes", "never"), [(200, (75, 25), []), (196, (74, 24), [24, 73]), (22634, (8488, 2829), [8487])]
+)
+def test_mlrc_folds_are_of_equal_size_and_may_leave_classes_unvalidated(classes, sizes, never):
+    index = dataset(classes)
+    folds = MLRCSplitManager().folds(index)
+    assert [(len(fold.train), len(fold.val)) for fold in folds] == [sizes] * 4
+    validated = classes_of(index, np.concatenate([fold.val for fold in folds]))
+    assert sorted(set(range(classes // 2)) - validated) == never
+
+
 @pytest.mark.parametrize("size", [0.2, 0.3, 0.5, 0.75])
 @pytest.mark.parametrize("classes", [16, 51, 100])
 @pytest.mark.parametrize("partitions", [2, 3, 4])

@@ -1,4 +1,4 @@
-"""Progressions: their files, what must not be read, how they are made, and splitting by one."""
+"""Progressions: their files, what must not be read, and how they are made."""
 
 import json
 import os
@@ -11,44 +11,9 @@ import pytest
 
 from split_managers import DatasetIndex
 from split_managers.making_progressions import ProgressionRecipe, choose, make_progression
-from split_managers.out_of_distribution_split_manager import OutOfDistributionSplitManager
-from split_managers.progression import HardnessSplit, Progression, read_progression, to_json, to_pickle
+from split_managers.progression import HardnessSplit, read_progression, to_json, to_pickle
 from split_managers.published_pickle import read_pickle
-
-
-def dataset(classes=24, each=6, folder=""):
-    labels = np.repeat(np.arange(classes), each)
-    items = tuple(f"{folder}class {label:02d}/{n:05d}.jpg" for label in range(classes) for n in range(each))
-    return DatasetIndex(labels[:, None], (tuple(f"class {k:02d}" for k in range(classes)),), items)
-
-
-def made(seed=0, **recipe):
-    index = dataset()
-    labels = index.labels[:, 0]
-    features = np.random.default_rng(3).normal(size=(24, 5))[labels] + 0.1 * np.random.default_rng(4).normal(
-        size=(144, 5)
-    )
-    items = np.arange(144)
-    chosen = ProgressionRecipe(n_swaps=6, history=3, seed=seed, **{"splits": 5, "episodes": 3, **recipe})
-    return index, *make_progression(index, features, items[:72], items[72:], chosen)
-
-
-def published(index, fid=8.5, shots=2):
-    """A progression as ooDML's script writes it: NumPy's texts and numbers, protocol 3."""
-    names = [np.str_(name) for name in index.class_names[0]]
-    half = len(names) // 2
-    episodes = {
-        shots: {e: {name: [f"{n:05d}.jpg" for n in range(e, e + shots)] for name in names[half:]} for e in range(3)}
-    }
-    split = {
-        "train": names[:half],
-        "test": names[half:],
-        "fid": np.float64(fid),
-        "split_train": names[: 3 * half // 4],
-        "split_val": names[3 * half // 4 : half],
-        "test_episodes": episodes,
-    }
-    return {1: split, 2: {**split, "fid": np.float64(fid + 10)}}
+from tests.split_managers.progressions import dataset, made, published
 
 
 def test_a_published_pickle_is_read(tmp_path):
@@ -249,107 +214,3 @@ def test_kept_states_are_spread_over_the_distance():
 def test_impossible_recipes_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         ProgressionRecipe(**changes)
-
-
-@pytest.fixture
-def files(tmp_path):
-    index, progression, _ = made()
-    (tmp_path / "p.json").write_text(to_json(progression))
-    (tmp_path / "p.pkl").write_bytes(pickle.dumps(published(index), protocol=3))
-    return tmp_path, index, progression
-
-
-def names_of(index, items):
-    return {index.class_names[0][label] for label in index.labels[items, 0]}
-
-
-def test_a_split_of_a_progression_is_one_fold(files):
-    folder, index, progression = files
-    for number, split in progression.splits.items():
-        (fold,) = OutOfDistributionSplitManager(str(folder / "p.json"), number, shots=2).folds(index)
-        assert fold.name == f"OutOfDistribution{number}_FID{split.fid:.2f}_0"
-        assert names_of(index, fold.train) == set(split.split_train)
-        assert names_of(index, fold.val) == set(split.split_val)
-        assert names_of(index, fold.tests["test"].query) == set(split.test)
-        for support, query in fold.tests["test"].episodes:
-            assert len(support) == 2 * len(split.test)
-            assert sorted([*support, *query]) == fold.tests["test"].query.tolist()
-    assert fold.tests["test"].reference is None
-
-
-def test_a_fraction_replaces_the_files_validation_classes(files):
-    folder, index, progression = files
-    (fold,) = OutOfDistributionSplitManager(str(folder / "p.json"), 1, tv_split_perc=0.5).folds(index)
-    classes = progression.splits[1].train
-    assert names_of(index, fold.train) == set(classes[:6])
-    assert names_of(index, fold.val) == set(classes[6:])
-    assert fold.tests["test"].episodes is None
-
-
-def test_published_supports_are_found_by_class_and_base_name(files):
-    folder, index, _ = files
-    (fold,) = OutOfDistributionSplitManager(str(folder / "p.pkl"), 2, shots=2).folds(index)
-    assert fold.name == "OutOfDistribution2_FID18.50_0"
-    support, _ = fold.tests["test"].episodes[1]
-    assert {index.item_names[item].rpartition("/")[2] for item in support} == {"00001.jpg", "00002.jpg"}
-
-
-def test_supports_that_do_not_exist_are_refused_or_drawn_anew(files):
-    folder, index, _ = files
-    items = tuple(name.replace("/0", "/9") for name in index.item_names)
-    other = DatasetIndex(index.labels, index.class_names, items)
-    file = str(folder / "p.pkl")
-    with pytest.raises(ValueError, match=r"72 support images of split 1 do not exist, .* redraw_episodes: True"):
-        OutOfDistributionSplitManager(file, 1, shots=2).folds(other)
-    folds = [OutOfDistributionSplitManager(file, 1, shots=2, redraw_episodes=True).folds(other)[0] for _ in range(2)]
-    assert folds[0].checksum() == folds[1].checksum()
-    assert folds[0].name.endswith("_redrawn_0")
-    assert len(folds[0].tests["test"].episodes[0][0]) == 24
-
-
-def test_products_are_named_by_text_and_by_number(tmp_path):
-    """Published SOP files: product ids as texts in train and test, class numbers from 1 on elsewhere, whole classes."""
-    labels = np.repeat(np.arange(6), 2)
-    products = tuple(f"11108512287{k}" for k in range(6))
-    index = DatasetIndex(
-        labels[:, None], (products,), tuple(f"x/{products[k]}_{n % 2}.JPG" for n, k in enumerate(labels))
-    )
-    split = {
-        "train": list(products[:3]),
-        "test": list(products[3:]),
-        "fid": 3.4,
-        "split_train": [1, 2],
-        "split_val": [3],
-    }
-    (tmp_path / "sop.pkl").write_bytes(
-        pickle.dumps({1: {**split, "test_episodes": {2: {0: [4, 6], 1: [5]}}}}, protocol=3)
-    )
-    (fold,) = OutOfDistributionSplitManager(str(tmp_path / "sop.pkl"), shots=2).folds(index)
-    assert (fold.train.tolist(), fold.val.tolist()) == ([0, 1, 2, 3], [4, 5])
-    assert [[part.tolist() for part in episode] for episode in fold.tests["test"].episodes] == [
-        [[6, 7, 10, 11], [8, 9]],
-        [[8, 9], [6, 7, 10, 11]],
-    ]
-
-
-def test_a_file_that_does_not_fit_is_refused(files):
-    folder, index, _ = files
-    file = str(folder / "p.json")
-    with pytest.raises(ValueError, match=r"p.json has no split 9; it has 1, 2, 3"):
-        OutOfDistributionSplitManager(file, 9).folds(index)
-    with pytest.raises(ValueError, match="has no episodes with 10 shots; there are 2, 5"):
-        OutOfDistributionSplitManager(file, shots=10).folds(index)
-    with pytest.raises(ValueError, match="classes are not in the dataset, first 'class 08'"):
-        OutOfDistributionSplitManager(str(folder / "p.pkl")).folds(dataset(8))
-    with pytest.raises(ValueError, match="needs the file of a progression"):
-        OutOfDistributionSplitManager().folds(index)
-    with pytest.raises(ValueError, match="tv_split_perc must be at least 0 and below 1, not 1"):
-        OutOfDistributionSplitManager(file, tv_split_perc=1)
-
-
-def test_class_names_with_a_slash_are_found(tmp_path):
-    index = DatasetIndex(np.arange(6)[:, None], (("Ram C/V 2012", "b", "c", "d", "e", "f"),), tuple("uvwxyz"))
-    split = HardnessSplit(1.0, ("Ram C-V 2012", "b"), ("c", "d"), ("Ram C-V 2012",), ("b",))
-    (tmp_path / "p.json").write_text(to_json(Progression({1: split})))
-    (fold,) = OutOfDistributionSplitManager(str(tmp_path / "p.json")).folds(index)
-    assert fold.train.tolist() == [0]

@@ -35,12 +35,12 @@ def run(words: list[str]) -> int:
             if store is not None and name in known:
                 folder = roots.experiments / name
                 write_report(store, name, folder / "meta_logs")
-                print_report(store, name, say)
+                print_report(store, name, say, roots.given)
                 report_verdict(store, name, folder, say)
             elif (Path(name) / "record.json").is_file():
                 with store_of_record(Path(name) / "record.json") as (record_store, recorded_name):
                     write_report(record_store, recorded_name, Path(name) / "meta_logs")
-                    print_report(record_store, recorded_name, say)
+                    print_report(record_store, recorded_name, say, roots.given)
                     report_verdict(record_store, recorded_name, Path(name), say)
             else:
                 raise UserError(f"there is no experiment {name} in {roots.store_url}.", near=nearest(name, known))

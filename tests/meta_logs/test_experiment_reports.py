@@ -30,25 +30,30 @@ def searched():
         yield store
 
 
+@pytest.fixture(scope="module")
+def written(searched, tmp_path_factory):
+    """The folder of its report, only to be read."""
+    folder = tmp_path_factory.mktemp("written") / "meta_logs"
+    write_report(searched, "first", folder)
+    return folder
+
+
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def test_a_search_gets_all_its_files(searched, tmp_path):
-    write_report(searched, "first", tmp_path / "meta_logs")
-    names = {path.name for path in (tmp_path / "meta_logs").iterdir()}
+def test_a_search_gets_all_its_files(searched, written, tmp_path):
+    names = {path.name for path in written.iterdir()}
     tables = {f"{stem}.{form}" for stem in ("results", "trials") for form in ("csv", "md", "tex")}
     drawn = ("optimization", "learning_curves", "slices", "contours", "parallel_coordinates", "importance")
     pictures = {f"{name}.png" for name in drawn}
     assert names == tables | pictures | {"report.html", "optimization_plots.html"}
-    assert all((tmp_path / "meta_logs" / name).read_bytes().startswith(PNG) for name in pictures)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "meta_logs").iterdir()}
-    write_report(searched, "first", tmp_path / "meta_logs")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "meta_logs").iterdir()} == before
-
-
-def test_the_page_is_whole_and_nothing_in_it_runs(searched, tmp_path):
+    assert all((written / name).read_bytes().startswith(PNG) for name in pictures)
     write_report(searched, "first", tmp_path)
-    page = (tmp_path / "report.html").read_text()
+    assert all((tmp_path / name).read_bytes() == (written / name).read_bytes() for name in names)
+
+
+def test_the_page_is_whole_and_nothing_in_it_runs(written):
+    page = (written / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 6
     assert not re.search(r"(src|href)=\"(?!data:|optimization_plots\.html\")", page)
     assert "<script" not in page

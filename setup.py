@@ -16,7 +16,7 @@ setup(
     packages=find_packages(include=["powerbench*", "experiment_configs*", "meta_logs*", "split_managers*"]),
     package_data={
         "experiment_configs": ["*/*.yaml"],
-        "meta_logs": ["templates/*"],
+        "meta_logs": ["templates/*", "data/*"],
         "powerbench.datasets": ["emoji200/*"],
         "powerbench.store": ["migrations/*", "migrations/versions/*"],
     },
@@ -38,6 +38,7 @@ setup(
         "SQLAlchemy>=2.0,<3",
         "alembic>=1.13",
         "matplotlib>=3.8",
+        "plotly>=6",
         "jinja2>=3.1",
         "tqdm>=4.66",
     ],

@@ -8,15 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from meta_logs import formatting
+from meta_logs.optimization.bounds import warnings_of
 from meta_logs.results import ExperimentResults
 from meta_logs.tables import results_table, trials_table
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _CAPTIONS = {
-    "optimization": "The search: every trial, and the best so far",
+    "optimization": "The search: every trial, and the best so far with its 95 % interval over folds",
     "learning_curves": "The chosen trial: validation and loss by epoch",
-    "slices": "Every trial against each parameter: later ones are darker, the star is the chosen one",
+    "slices": "Every trial against each parameter: later ones are darker, the star is the chosen one. The line is a "
+    "model of the trials along this parameter, the others as in the chosen trial",
+    "contours": "The model over two parameters, the others as in the chosen trial",
+    "parallel_coordinates": "Every trial from parameter to parameter: darker is better",
+    "importance": "What explains the model's variation over the searched space",
 }
+OPTIMIZATION_PAGE = "optimization_plots.html"
+"""The page of the search beside the report."""
 
 
 def report_page(results: ExperimentResults, figures: Mapping[str, bytes]) -> str:
@@ -24,10 +31,14 @@ def report_page(results: ExperimentResults, figures: Mapping[str, bytes]) -> str
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    warnings, command = warnings_of(results)
     images = [(_CAPTIONS[name], b64encode(png).decode()) for name, png in figures.items()]
     return templates.get_template("report.html").render(
         experiment=results.experiment,
         marks=results.marks,
+        warnings=warnings,
+        command=command,
+        interactive=OPTIMIZATION_PAGE if "optimization" in figures else None,
         tables=[results_table(results), trials_table(results)],
         plain=formatting.plain,
         images=images,

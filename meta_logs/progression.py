@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meta_logs.figures import BLUE, GREY, ORANGE, new_figure, png
+from meta_logs.drawing import BLUE, GREY, ORANGE, new_figure, png
 from meta_logs.table import Table
 
 if TYPE_CHECKING:

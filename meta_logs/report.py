@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from meta_logs.figures import figures_of
-from meta_logs.page import report_page
+from meta_logs.optimization.bounds import warnings_of
+from meta_logs.optimization.page import optimization_page
+from meta_logs.optimization.search import search_of
+from meta_logs.page import OPTIMIZATION_PAGE, report_page
+from meta_logs.papers import write_papers
 from meta_logs.results import ExperimentResults, results_of
 from meta_logs.table import Table
 from meta_logs.tables import results_table, trials_table
@@ -16,23 +20,40 @@ from powerbench.store.store import Store
 
 
 def write_report(store: Store, name: str, folder: Path) -> None:
-    """Write an experiment's tables (``results``, ``trials``), figures and ``report.html`` into ``folder``."""
+    """Write an experiment's tables (``results``, ``trials``), figures and pages into ``folder``.
+
+    The pages are ``report.html`` and, for a search, ``optimization_plots.html``. Where papers' numbers are known for
+    the loss and the dataset, there is also ``papers`` (see :mod:`meta_logs.papers`).
+    """
     results = results_of(store, name)
     results_table(results).write(folder, "results")
     trials_table(results).write(folder, "trials")
-    figures = figures_of(results)
+    search = search_of(results)
+    figures = figures_of(results, search)
     for figure, png in figures.items():
         write_atomic(folder / f"{figure}.png", png)
+    interactive = optimization_page(search)
+    if interactive is not None:
+        write_atomic(folder / OPTIMIZATION_PAGE, interactive)
+    write_papers(store, results.experiment, folder)
     write_atomic(folder / "report.html", report_page(results, figures))
 
 
-def print_report(store: Store, name: str, say: Callable[[str], object]) -> None:
-    """Print an experiment's results on test (or what there is), and what failed."""
+def print_report(store: Store, name: str, say: Callable[[str], object], places: Sequence[str] = ()) -> None:
+    """Print an experiment's results on test (or what there is), what failed, and whether a bound held it back.
+
+    ``places``: words of the command line that say where things lie, for commands that are printed.
+    """
     results = results_of(store, name)
     say(_shown(results).text)
     failed = [trial for trial in results.trials if trial.state == "failed"]
     for trial in failed:
         say(f"{trial.kind} trial {trial.number} failed: {trial.error_kind}: {trial.error}")
+    warnings, command = warnings_of(results, places)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    if command is not None:
+        say(f"To widen the search:\n  {command}")
 
 
 def _shown(results: ExperimentResults) -> Table:

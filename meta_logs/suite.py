@@ -7,6 +7,7 @@ from pathlib import Path
 
 from meta_logs.environments import environment_notes
 from meta_logs.formatting import Estimate, Value, is_fraction, metric_label, parameters_text, words
+from meta_logs.papers import loss_of, write_papers
 from meta_logs.results import ExperimentResults, results_of
 from meta_logs.statistics.compare import Comparison, compare
 from meta_logs.statistics.letters import groups
@@ -195,12 +196,18 @@ def write_suite(
     title: str,
     planned: Mapping[str, Budget] | None = None,
 ) -> None:
-    """Write ``table.csv``, ``.md``, ``.tex`` and ``pairs_<mode>.*`` for methods given as {method: experiment name}."""
+    """Write ``table.csv``, ``.md``, ``.tex`` and ``pairs_<mode>.*`` for methods given as {method: experiment name}.
+
+    And ``papers.*`` for a method whose loss papers' numbers are known for (see :mod:`meta_logs.papers`).
+    """
     results = _started(store, experiments)
     suite_table(results, title=title, planned=planned).write(folder, "table")
     confidence = confidence_of(results)
     for mode in MODES:
         comparison_table(results, mode=mode, confidence=confidence).write(folder, f"pairs_{mode}")
+    reported_about = next((item.experiment for item in results.values() if loss_of(item.experiment)), None)
+    if reported_about is not None:
+        write_papers(store, reported_about, folder)
 
 
 def print_suite(

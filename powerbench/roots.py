@@ -63,6 +63,12 @@ class Roots:
         return self.path("root_config_folder") if self.text("root_config_folder") else None
 
     @property
+    def given(self) -> list[str]:
+        """The locations that flags gave, as words of a command line; without that of the experiments."""
+        flags = [name for name, root in self.by_name.items() if root.source == f"--{name}"]
+        return [word for name in flags if name != NAMES[0] for word in (f"--{name}", self.text(name) or "")]
+
+    @property
     def places(self) -> Places:
         """What jobs need to know."""
         home = self.text("pytorch_home")

@@ -144,5 +144,5 @@ def _report(name: str, roots: Roots, store: Store) -> None:
     from meta_logs.report import print_report
     from meta_logs.verdict import report_verdict
 
-    print_report(store, name, say)
+    print_report(store, name, say, roots.given)
     report_verdict(store, name, roots.experiments / name, say)

@@ -30,6 +30,6 @@ def run(words: list[str]) -> int:
         for place in places:
             with store_of(place, store, roots) as (own_store, name, folder):
                 write_report(own_store, name, folder / "meta_logs")
-                print_report(own_store, name, say)
+                print_report(own_store, name, say, roots.given)
                 report_verdict(own_store, name, folder, say)
     return 0

@@ -15,7 +15,7 @@ from powerbench.config.search_keys import fill, search_keys
 from powerbench.config.yaml_text import read_yaml
 from powerbench.driver.folder import ExperimentFolder
 from powerbench.driver.requests import result_changes
-from powerbench.driver.user_code import adopt, located
+from powerbench.driver.user_code import located_unchanged
 from powerbench.errors import UserError
 from powerbench.plan import Budget
 from powerbench.store.evaluations import sample_of
@@ -89,11 +89,7 @@ def read_origin(path: Path, names: Mapping[str, Sequence[str]], config_folder: P
     merged = load_config(names, {}, folder=config_folder, saved=folder.configs)
     results = earlier_results(folder.record)
     merged = _with_chosen_setting(merged, folder, results)
-    placed: dict[str, Any] = located(merged.plain(), folder.user_code)
-    if adopt(placed, None)[0] != merged.plain():
-        raise UserError(
-            "a file there is not the one that was used: its content was changed.", where=str(folder.user_code)
-        )
+    placed: dict[str, Any] = located_unchanged(merged.plain(), folder.user_code)
     return Origin(folder, merged.with_categories(placed), results)
 
 

@@ -42,6 +42,14 @@ def located(config: Any, folder: Path, files: Mapping[str, Path] | None = None) 
     return rename_files(config, lambda name: str((files or {}).get(name, folder / name)))
 
 
+def located_unchanged(config: Any, folder: Path) -> Any:
+    """:func:`located` in a folder that may come from anyone. Raises UserError if a file there was changed."""
+    placed = located(config, folder)
+    if adopt(placed, None)[0] != config:
+        raise UserError("a file there is not the one that was used: its content was changed.", where=str(folder))
+    return placed
+
+
 def copy_files(files: Mapping[str, Path], folder: Path) -> None:
     """Copy adopted files into an experiment's ``user_code``."""
     for name, path in files.items():

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -101,7 +100,7 @@ def _evaluate_fold(evaluation: Evaluation, model: FoldModel) -> None:
         if config.check_untrained_accuracy:
             for split in splits:
                 _evaluate(evaluation, run, model, split, (UNTRAINED_TRUNK, UNTRAINED_TRUNK_AND_EMBEDDER))
-        load_best(run, Path(model.folder))
+        load_best({name: run.module(name) for name in run.trained_modules}, model.folder)
         for split in splits:
             _evaluate(evaluation, run, model, split, (TRAINED,))
         evaluation.trunks.add(run.weights_hash)

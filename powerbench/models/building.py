@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from torch import nn
 
-from powerbench.classes import build, find_class
+from powerbench.classes import accepts, build, find_class, user_file
 from powerbench.config.schema import ClassSpec, ExperimentConfig, thaw
 from powerbench.errors import UserError
 from powerbench.jobs import Places
@@ -30,6 +30,20 @@ def build_trunk(config: ExperimentConfig, places: Places, *, seed: int) -> Trunk
     if weights_identity(config, places) == RANDOM:
         return _frozen(_build(spec, places.pytorch_home, seed))
     return _pretrained_frozen(spec.name, json.dumps(thaw(spec.args), sort_keys=True), places.pytorch_home)
+
+
+def build_bare_trunk(config: ExperimentConfig, places: Places) -> Trunk:
+    """The trunk for saved weights to be loaded into; its pretrained ones are not read, and need not be there.
+
+    Except for a network of torchvision, whose input and shape can depend on which pretrained weights it has, and
+    for a user's own.
+    """
+    spec = config.models.trunk
+    library = library_of(find_class("trunk", spec.name))
+    if library == "torchvision" or user_file(spec.name) is not None:
+        return _build(spec, places.pytorch_home, 0)
+    unread = {key: None for key in ("pretrained", "weights") if library or accepts("trunk", spec.name, key)}
+    return _build(ClassSpec.model_validate({spec.name: {**thaw(spec.args), **unread}}), places.pytorch_home, 0)
 
 
 def build_embedder(config: ExperimentConfig, in_features: int, *, seed: int) -> nn.Module:

@@ -8,10 +8,11 @@ import sys
 from dataclasses import replace
 
 import pytest
-from synthetic_experiments import CONFIG, PREFIX, PROTOCOL, evaluate, make_experiment, train
+from synthetic_experiments import PREFIX, PROTOCOL, evaluate, make_experiment, train
 
 from meta_logs import figures
-from meta_logs.figures import figures_of, log_parameters
+from meta_logs.figures import figures_of
+from meta_logs.optimization.search import search_of
 from meta_logs.page import report_page
 from meta_logs.report import print_report, write_report
 from meta_logs.results import results_of
@@ -29,26 +30,32 @@ def searched():
         yield store
 
 
+@pytest.fixture(scope="module")
+def written(searched, tmp_path_factory):
+    """The folder of its report, only to be read."""
+    folder = tmp_path_factory.mktemp("written") / "meta_logs"
+    write_report(searched, "first", folder)
+    return folder
+
+
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def test_a_search_gets_all_its_files(searched, tmp_path):
-    write_report(searched, "first", tmp_path / "meta_logs")
-    names = {path.name for path in (tmp_path / "meta_logs").iterdir()}
+def test_a_search_gets_all_its_files(searched, written, tmp_path):
+    names = {path.name for path in written.iterdir()}
     tables = {f"{stem}.{form}" for stem in ("results", "trials") for form in ("csv", "md", "tex")}
-    pictures = {"optimization.png", "learning_curves.png", "slices.png"}
-    assert names == tables | pictures | {"report.html"}
-    assert all((tmp_path / "meta_logs" / name).read_bytes().startswith(PNG) for name in pictures)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "meta_logs").iterdir()}
-    write_report(searched, "first", tmp_path / "meta_logs")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "meta_logs").iterdir()} == before
-
-
-def test_the_page_is_whole_and_nothing_in_it_runs(searched, tmp_path):
+    drawn = ("optimization", "learning_curves", "slices", "contours", "parallel_coordinates", "importance")
+    pictures = {f"{name}.png" for name in drawn}
+    assert names == tables | pictures | {"report.html", "optimization_plots.html"}
+    assert all((written / name).read_bytes().startswith(PNG) for name in pictures)
     write_report(searched, "first", tmp_path)
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
-    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert all((tmp_path / name).read_bytes() == (written / name).read_bytes() for name in names)
+
+
+def test_the_page_is_whole_and_nothing_in_it_runs(written):
+    page = (written / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 6
+    assert not re.search(r"(src|href)=\"(?!data:|optimization_plots\.html\")", page)
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page, "the environment's text is shown, escaped"
     assert "git/commit" in page
@@ -150,33 +157,6 @@ def test_an_unknown_experiment_is_a_user_error_with_the_nearest_name(store):
         results_of(store, "contrastiv")
 
 
-def test_log_parameters_are_found_below_any_operator():
-    assert log_parameters(CONFIG) == {PREFIX + "alpha", PREFIX + "beta"}
-    optimizers = {"optimizers": {"metric_loss_optimizer~SWAP~1": {"RMSprop": {"lr~LOG_BAYESIAN~": [1e-6, 1]}}}}
-    assert log_parameters({"config_optimizers": optimizers}) == {"optimizers/metric_loss_optimizer/RMSprop/lr"}
-    assert log_parameters({"config_general": {"lr~LOG_BAYESIAN~": [1, 2], "seed": 0}, "odd": 3}) == {"lr"}
-
-
-def panels(figure):
-    return [axes for axes in figure.axes if axes.get_visible()]
-
-
-def test_slices_are_logarithmic_where_the_search_was(searched):
-    results = results_of(searched, "first")
-    assert [axes.get_xscale() for axes in panels(figures.slices(results))] == ["log", "log", "linear"]
-    assert [axes.get_xlabel() for axes in panels(figures.slices(results))] == ["alpha", "beta", "base"]
-
-
-def test_the_trace_shows_the_running_best_and_failures(searched):
-    results = results_of(searched, "first")
-    (axes,) = figures.trace(results).axes
-    lines = {line.get_label(): line for line in axes.lines}
-    means = [trial.mean for trial in results.trials if trial.kind == "search" and trial.mean is not None]
-    assert list(lines["best so far"].get_ydata()) == [max(means[: i + 1]) for i in range(7)]
-    assert list(lines["failed"].get_xdata()) == [3]
-    assert list(lines["chosen"].get_xdata()) == [results.best.number]
-
-
 def test_curves_mark_the_epoch_that_validation_chose(searched):
     results = results_of(searched, "first")
     left, right = figures.learning_curves(results).axes
@@ -191,10 +171,13 @@ def test_choices_and_dollar_signs_are_drawn_as_text(store):
     for number, value in enumerate(["a$b", True, "$", 3]):
         trial = store.add_trial(experiment.id, "search", number, {"kind$": value, "p/q": number, "r/q": 1, "s": 2.0})
         store.finish_trial(trial.id, 0.1 * number, None)
-    drawn = figures_of(results_of(store, "c"))
-    assert set(drawn) == {"optimization", "slices", "learning_curves"}
+    results = results_of(store, "c")
+    drawn = figures_of(results, search_of(results))
+    everything = {"optimization", "slices", "learning_curves", "contours", "parallel_coordinates", "importance"}
+    assert set(drawn) == everything
 
 
 def test_reports_need_neither_torch_nor_ax():
-    code = "import sys, meta_logs.report, meta_logs.suite; print(sorted({'torch', 'ax', 'pandas'} & set(sys.modules)))"
+    heavy = "{'torch', 'ax', 'pandas', 'plotly', 'scipy', 'matplotlib'}"
+    code = f"import sys, meta_logs.report, meta_logs.suite; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

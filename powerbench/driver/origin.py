@@ -17,6 +17,8 @@ from powerbench.driver.folder import ExperimentFolder
 from powerbench.driver.requests import result_changes
 from powerbench.driver.user_code import adopt, located
 from powerbench.errors import UserError
+from powerbench.legacy.configs import given_by, load_old_config
+from powerbench.legacy.folder import has_old_configs
 from powerbench.plan import Budget
 from powerbench.store.evaluations import sample_of
 
@@ -29,12 +31,14 @@ class Origin:
     """An earlier experiment as its folder tells it.
 
     ``merged`` is its config with the chosen setting filled in, the user's own files by their place in the folder.
-    ``results`` is ``None`` if the folder holds no record.
+    ``results`` is ``None`` if the folder holds no record. ``given``: the top-level keys that a folder of an earlier
+    program gives (one of ours gives them all: ``None``).
     """
 
     folder: ExperimentFolder
     merged: MergedConfig
     results: ExperimentResults | None
+    given: frozenset[str] | None = None
 
     @property
     def name(self) -> str:
@@ -69,17 +73,25 @@ class Origin:
         return [path for path in result_changes(trained.categories, categories) if path != "seed"]
 
 
-def read_origin(path: Path, names: Mapping[str, Sequence[str]], config_folder: Path | None) -> Origin:
+def read_origin(
+    path: Path,
+    names: Mapping[str, Sequence[str]],
+    config_folder: Path | None,
+    overridden: frozenset[str] = frozenset(),
+) -> Origin:
     """Read an experiment's folder; ``names`` are configs to take for categories that it has no file for.
 
-    Raises :class:`UserError` if it is no such folder, if the chosen setting of its search is unknown, or if a
-    user's file in it is not the one that was used.
+    ``overridden``: top-level keys that the command line gives anew. Raises :class:`UserError` if it is no such folder,
+    if the chosen setting of its search is unknown, or if a user's file in it is not the one that was used.
     """
     folder = ExperimentFolder(path.expanduser().resolve())
     if not folder.configs.is_dir():
         raise UserError(
             f"{path} is not the folder of an experiment: it has no folder configs.", where="--reproduce_results"
         )
+    if has_old_configs(folder.path):
+        old = load_old_config(folder.path, names, config_folder, overridden)
+        return Origin(folder, old, None, given_by(old, folder.path))
     present = [f"--{category}" for category in names if (folder.configs / f"{category}.yaml").is_file()]
     if present:
         raise UserError(

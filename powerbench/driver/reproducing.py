@@ -70,7 +70,7 @@ def prepare_reproduction(
     if request.budget.trials:
         raise UserError("a reproduction trains one setting and searches nothing: leave out --bayes_opt_iters.")
     folder = ExperimentFolder(roots.experiments / request.name)
-    origin = read_origin(path, request.config_names, roots.config_folder)
+    origin = read_origin(path, request.config_names, roots.config_folder, request.overridden)
     if folder.path == origin.folder.path:
         raise UserError(f"{request.name} is the experiment to reproduce; give the new one another --experiment_name.")
     merged = _new_config(origin, request, same_seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meta_logs.logged import Logged
 from meta_logs.reproduced import earlier_results
 from meta_logs.results import ExperimentResults
 from powerbench.config.keys import parse_key
@@ -19,6 +20,7 @@ from powerbench.driver.user_code import adopt, located
 from powerbench.errors import UserError
 from powerbench.legacy.configs import given_by, load_old_config
 from powerbench.legacy.folder import has_old_configs
+from powerbench.legacy.logged import read_logged
 from powerbench.plan import Budget
 from powerbench.store.evaluations import sample_of
 
@@ -32,13 +34,14 @@ class Origin:
 
     ``merged`` is its config with the chosen setting filled in, the user's own files by their place in the folder.
     ``results`` is ``None`` if the folder holds no record. ``given``: the top-level keys that a folder of an earlier
-    program gives (one of ours gives them all: ``None``).
+    program gives (one of ours gives them all: ``None``). ``logged``: that program's results.
     """
 
     folder: ExperimentFolder
     merged: MergedConfig
     results: ExperimentResults | None
     given: frozenset[str] | None = None
+    logged: Logged | None = None
 
     @property
     def name(self) -> str:
@@ -53,6 +56,8 @@ class Origin:
     @property
     def reproductions(self) -> tuple[int, ...]:
         """The numbers of its reproductions that count."""
+        if self.logged is not None:
+            return tuple(range(self.logged.trainings))
         trials = sample_of(list(self.results.trials))[1] if self.results else []
         return tuple(trial.number for trial in trials if trial.kind == "reproduction")
 
@@ -64,8 +69,14 @@ class Origin:
         alone = best is None and not single and not self.reproductions
         return Budget(0, (0,) if alone else self.reproductions, best.number if best else None)
 
-    def method_changes(self, categories: Mapping[str, Any]) -> list[str]:
-        """Where a config (user's files by hash) differs from what the record says was trained; not in its seed."""
+    def changes(self, categories: Mapping[str, Any]) -> list[str]:
+        """Where a config (user's files by hash) differs from what was trained, as far as is known; not in its seed.
+
+        Known is what the record says, or what an earlier program's folder gives.
+        """
+        if self.given is not None:
+            paths = result_changes(self.merged.categories, categories)
+            return [path for path in paths if path.split("/")[0] in self.given]
         if self.results is None:
             return []
         merged = MergedConfig.from_plain(self.results.experiment.config)
@@ -91,7 +102,7 @@ def read_origin(
         )
     if has_old_configs(folder.path):
         old = load_old_config(folder.path, names, config_folder, overridden)
-        return Origin(folder, old, None, given_by(old, folder.path))
+        return Origin(folder, old, None, given_by(old, folder.path), read_logged(folder.path))
     present = [f"--{category}" for category in names if (folder.configs / f"{category}.yaml").is_file()]
     if present:
         raise UserError(

@@ -88,6 +88,16 @@ class ExperimentResults:
             if (row.split, row.mode, row.weights, row.metric) == wanted
         }
 
+    def values_that_count(self, split: str, mode: str, weights: str, metric: str) -> list[float]:
+        """A metric of each training that stands for the experiment."""
+        wanted = (split, mode, weights, metric)
+        return [
+            row.value
+            for trial in sample_of(list(self.trials))[1]
+            for row in self.evaluations[trial.id]
+            if (row.split, row.mode, row.weights, row.metric) == wanted
+        ]
+
     def summary(self, split: str, mode: str, metric: str, weights: str = TRAINED) -> SummaryRow | None:
         """A summary by its key."""
         wanted = (split, mode, weights, metric)

@@ -9,6 +9,7 @@ from typing import Any
 
 from meta_logs.environments import environments_differ
 from meta_logs.formatting import Estimate, Value, is_fraction, metric_label
+from meta_logs.logged import Logged, logged_in
 from meta_logs.reproduced import RECORD_NAME, Reproduced, earlier_results, reproduced_by
 from meta_logs.results import ExperimentResults, results_of
 from meta_logs.sameness import sameness
@@ -16,7 +17,6 @@ from meta_logs.statistics.welch import Difference, welch
 from meta_logs.table import Table
 from powerbench.jobs import MODES, TRAINED
 from powerbench.protocol import SEARCH_KEYS, differences
-from powerbench.store.evaluations import sample_of
 from powerbench.store.intervals import Interval, mean_interval
 from powerbench.store.store import Store
 
@@ -88,7 +88,7 @@ def verdict_of(earlier: ExperimentResults | None, now: ExperimentResults, reprod
                 *_environment(earlier, now),
             )
         )
-    lines = _lines(earlier, now)
+    lines = _lines(lambda mode, metric: earlier.values_that_count("test", mode, TRAINED, metric), now)
     same_seed = [sameness(earlier, now)] if earlier.experiment.seed == now.experiment.seed else []
     return Verdict((*same_seed, _agreement(lines, name), *_environment(earlier, now)), lines)
 
@@ -98,7 +98,11 @@ def report_verdict(store: Store, name: str, folder: Path, say: Callable[[str], o
     reproduced = reproduced_by(folder)
     if reproduced is None:
         return
-    verdict = verdict_of(earlier_results(folder / RECORD_NAME), results_of(store, name), reproduced)
+    now, logged = results_of(store, name), logged_in(folder)
+    if logged is not None and logged.values:
+        verdict = logged_verdict(logged, now, reproduced)
+    else:
+        verdict = verdict_of(earlier_results(folder / RECORD_NAME), now, reproduced)
     if verdict.lines:
         table = verdict.table(f"{name}: does it reproduce {Path(reproduced.folder).name}?")
         table.write(folder / "meta_logs", "verdict")
@@ -107,27 +111,34 @@ def report_verdict(store: Store, name: str, folder: Path, say: Callable[[str], o
         say(f"verdict: {sentence}")
 
 
-def _lines(earlier: ExperimentResults, now: ExperimentResults) -> tuple[Line, ...]:
+def logged_verdict(logged: Logged, now: ExperimentResults, reproduced: Reproduced) -> Verdict:
+    """Compare a reproduction with what an earlier program logged of the trainings that it reproduces."""
+    name = Path(reproduced.folder).name
+    if reproduced.changed:
+        return Verdict(
+            (
+                f"not comparable: {', '.join(reproduced.changed)} of {name} was changed, so equal numbers are not to "
+                "be expected.",
+            )
+        )
+    values = logged.by_key()
+    lines = _lines(lambda mode, metric: values.get(("test", mode, TRAINED, metric), []), now)
+    if not lines:
+        return Verdict((f"nothing was logged on test in {name}: the table compares what validation gave.",))
+    return Verdict((_agreement(lines, name),))
+
+
+def _lines(earlier: Callable[[str, str], list[float]], now: ExperimentResults) -> tuple[Line, ...]:
     lines = []
     for metric in dict.fromkeys((now.primary_metric, *METRICS)):
         for mode in MODES:
-            then_values, now_values = _values(earlier, mode, metric), _values(now, mode, metric)
+            then_values = earlier(mode, metric)
+            now_values = now.values_that_count("test", mode, TRAINED, metric)
             if then_values and now_values:
                 difference = welch(now_values, then_values, CONFIDENCE)
                 intervals = mean_interval(then_values, CONFIDENCE), mean_interval(now_values, CONFIDENCE)
                 lines.append(Line(metric, mode, *intervals, difference))
     return tuple(lines)
-
-
-def _values(results: ExperimentResults, mode: str, metric: str) -> list[float]:
-    """A metric on test of each training that stands for the experiment."""
-    wanted = ("test", mode, TRAINED, metric)
-    return [
-        row.value
-        for trial in sample_of(list(results.trials))[1]
-        for row in results.evaluations[trial.id]
-        if (row.split, row.mode, row.weights, row.metric) == wanted
-    ]
 
 
 def _agreement(lines: tuple[Line, ...], name: str) -> str:

@@ -47,7 +47,8 @@ an experiment:
   --bayes_opt_iters N               search for N trials over the parameters marked ~BAYESIAN~ and the like
   --reproductions R | A,B           retrain the chosen setting R times with new seeds (numbers A to B-1)
   --reproduce_results FOLDER        train the chosen setting of an earlier experiment again, as experiment NAME, and
-                                    say whether the results agree (see also --reproductions: default as many as it had)
+                                    say whether the results agree (see also --reproductions: default as many as it had);
+                                    FOLDER may also be one of powerful-benchmarker 0.9.x
   --same_seed                       reproduce with the seeds of the earlier experiment: the same numbers
   --resume_training latest|best     continue, if there is something to continue: as without this flag (the epochs
                                     after the best one are repeated with equal numbers, so both words do the same)

@@ -25,6 +25,7 @@ LAYERS = [
     ["training"],
     ["store"],
     ["meta_logs"],
+    ["legacy"],
     ["search"],
     ["execution"],
     ["driver"],

@@ -11,11 +11,13 @@ from powerbench.config.argv import parse
 from powerbench.console import complain, say
 from powerbench.driver.requests import Request
 from powerbench.errors import UserError
+from powerbench.legacy import PROGRAM
 from powerbench.plan import Budget, reproduction_numbers
 from powerbench.roots import Roots, find_roots
 
 if TYPE_CHECKING:
     from powerbench.config.argv import CommandLine, FlagType
+    from powerbench.driver.old_experiments import OldExperiment
     from powerbench.driver.preparing import Prepared
     from powerbench.driver.reproducing import Reproduction
     from powerbench.driver.work import Work
@@ -46,18 +48,27 @@ def run(words: list[str]) -> int:
     check_modes(flags)
     roots = find_roots(flags)
     request = request_of(line)
+    from powerbench.driver.evaluating import modes_of, refuse_joining_parts
     from powerbench.driver.importing import import_record, store_that_knows
+    from powerbench.driver.old_experiments import find_old, prepare_old, refuse_training_in
     from powerbench.driver.opening import prepare_request, require_known
     from powerbench.driver.stores import open_store
 
     needs_experiment = [f"--{flag}" for flag in ("evaluate", "evaluate_ensemble", "resume_training") if flags.get(flag)]
-    reproduction = None
+    reproduction = old = None
     with store_that_knows(request.name, roots) as known:
-        if needs_experiment:
+        if (folder := find_old(request, roots, known)) is not None:
+            if "resume_training" in flags or not needs_experiment:
+                refuse_training_in(folder, request.name)
+            old = prepare_old(folder, request, roots, known)
+            modes = modes_of(bool(flags.get("evaluate")), bool(flags.get("evaluate_ensemble")))
+            refuse_joining_parts(old.prepared.config.splits_to_eval, modes)
+        elif needs_experiment:
             require_known(request.name, known, roots, " and ".join(needs_experiment))
         if "reproduce_results" in flags:
             reproduction = reproduction_of(line, roots, known)
-        prepared = reproduction.prepared if reproduction else prepare_request(request, roots, known)
+        checked = old or reproduction
+        prepared = checked.prepared if checked else prepare_request(request, roots, known)
     for note in [*prepared.notes, *_notes(flags)]:
         complain(f"note: {note}")
     with open_store(roots) as store, work_of(flags) as work:
@@ -69,7 +80,7 @@ def run(words: list[str]) -> int:
             say(reproduction.description)
             run_reproduction(reproduction, roots, store, work)
         else:
-            _work(request, prepared, roots, store, work, flags)
+            _work(request, prepared, roots, store, work, flags, old)
         _report(request.name, roots, store)
     return 0
 
@@ -124,14 +135,24 @@ def _notes(flags: Mapping[str, Any]) -> list[str]:
 
 
 def _work(
-    request: Request, prepared: Prepared, roots: Roots, store: Store, work: Work, flags: Mapping[str, Any]
+    request: Request,
+    prepared: Prepared,
+    roots: Roots,
+    store: Store,
+    work: Work,
+    flags: Mapping[str, Any],
+    old: OldExperiment | None,
 ) -> None:
     from powerbench.driver.evaluating import modes_of
+    from powerbench.driver.old_experiments import take_over
     from powerbench.driver.opening import open_experiment
     from powerbench.driver.running import evaluate_experiment, run_experiment
 
     modes = modes_of(bool(flags.get("evaluate")), bool(flags.get("evaluate_ensemble")))
     with open_experiment(request.name, prepared, roots, store) as experiment:
+        if old is not None:
+            say(f"{old.folder} was trained by {PROGRAM}. It stays as it is; our files go to {experiment.folder.path}.")
+            take_over(experiment, old)
         if not modes:
             run_experiment(experiment, work)
             return
@@ -141,8 +162,12 @@ def _work(
 
 
 def _report(name: str, roots: Roots, store: Store) -> None:
+    from meta_logs.logged import report_logged
     from meta_logs.report import print_report
     from meta_logs.verdict import report_verdict
+    from powerbench.driver.folder import ExperimentFolder
 
+    folder = ExperimentFolder.of(name, roots.experiments).path
     print_report(store, name, say, roots.given)
-    report_verdict(store, name, roots.experiments / name, say)
+    report_logged(store, name, folder, say)
+    report_verdict(store, name, folder, say)

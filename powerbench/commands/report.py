@@ -22,6 +22,7 @@ def run(words: list[str]) -> int:
     if not places:
         raise UserError("report needs the name of an experiment: python run.py report NAME")
     roots = find_roots(parse(rest, ROOT_FLAGS).flags)
+    from meta_logs.logged import report_logged
     from meta_logs.report import print_report, write_report
     from meta_logs.verdict import report_verdict
     from powerbench.driver.stores import existing_store, store_of
@@ -31,5 +32,6 @@ def run(words: list[str]) -> int:
             with store_of(place, store, roots) as (own_store, name, folder):
                 write_report(own_store, name, folder / "meta_logs")
                 print_report(own_store, name, say, roots.given)
+                report_logged(own_store, name, folder, say)
                 report_verdict(own_store, name, folder, say)
     return 0

@@ -40,7 +40,7 @@ def run(words: list[str]) -> int:
     from powerbench.driver.reopening import find_failed, reopen
     from powerbench.driver.stores import existing_store
 
-    folder = ExperimentFolder(roots.experiments / check_name(name))
+    folder = ExperimentFolder.of(check_name(name), roots.experiments)
     with existing_store(roots) as store:
         if store is None:
             raise UserError(f"there is no experiment {name}: there is no results store {roots.store_url}.")

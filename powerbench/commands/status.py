@@ -67,7 +67,7 @@ def _statuses(names: list[str], roots: Roots) -> list[Status]:
                 raise UserError(f"there is no experiment {name} in {roots.store_url}.", near=nearest(name, rows))
         if store is None:
             return []
-        folders = {name: ExperimentFolder(roots.experiments / name) for name in names or rows}
+        folders = {name: ExperimentFolder.of(name, roots.experiments) for name in names or rows}
         return [status_of(store, rows[name], read_tail(folder.log)) for name, folder in folders.items()]
 
 

@@ -48,7 +48,7 @@ def cost_of(name: str, prepared: Prepared, roots: Roots, store: Store | None) ->
     kept = (
         _kept_trials(prepared)
         * plan.folds
-        * _bytes_of_fold_run(prepared, ExperimentFolder(roots.experiments / name).user_code, roots)
+        * _bytes_of_fold_run(prepared, ExperimentFolder.of(name, roots.experiments).user_code, roots)
     )
     return Cost(plan.fold_runs, plan.iterations, kept, None if each is None else each * plan.fold_runs)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from powerbench.driver.folder import ExperimentFolder
 from powerbench.errors import PowerbenchError, UserError, nearest
 from powerbench.files import sync_folder
 from powerbench.roots import Roots
@@ -50,7 +51,7 @@ def plan_deletion(name: str, store: Store | None, roots: Roots) -> Deletion:
     on the experiment.
     """
     row = store.experiment(name) if store is not None else None
-    folder, trash = roots.experiments / name, roots.experiments / f".deleted_{name}"
+    folder, trash = ExperimentFolder.of(name, roots.experiments).path, roots.experiments / f".deleted_{name}"
     begun = trash.is_dir() or trash.is_symlink()
     if row is None and not begun:
         known = [other.name for other in store.experiments()] if store is not None else []

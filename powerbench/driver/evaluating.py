@@ -30,11 +30,7 @@ def evaluate(runs: Runs, splits: Sequence[str], modes: Sequence[str], *, again: 
     has ended, and :class:`PowerbenchError` if an evaluation failed.
     """
     experiment = runs.experiment
-    if SEPARATE not in modes and "test" not in splits:
-        raise UserError(
-            "--evaluate_ensemble joins the folds' embeddings of the same items, so it works on the test split only "
-            "(folds differ in train and val): add --splits_to_eval [test]."
-        )
+    refuse_joining_parts(splits, modes)
     _refuse_early_test(runs, splits)
     trials = evaluated_trials(experiment.trials())
     if not trials:
@@ -54,6 +50,15 @@ def evaluate(runs: Runs, splits: Sequence[str], modes: Sequence[str], *, again: 
     runs.drain()
     if runs.evaluation_failures:
         raise PowerbenchError(f"{runs.evaluation_failures} evaluations failed; the messages are above.")
+
+
+def refuse_joining_parts(splits: Sequence[str], modes: Sequence[str]) -> None:
+    """Raise :class:`UserError` if only the ensemble is asked for, on splits of which each fold has its own items."""
+    if SEPARATE not in modes and "test" not in splits:
+        raise UserError(
+            "--evaluate_ensemble joins the folds' embeddings of the same items, so it works on the test split only "
+            "(folds differ in train and val): add --splits_to_eval [test]."
+        )
 
 
 def modes_of(separate: bool, concatenated: bool) -> tuple[str, ...]:

@@ -6,8 +6,13 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from powerbench.errors import UserError
+from powerbench.legacy.folder import holds_old_experiment
+
+BESIDE_OTHERS = "powerbench"
+"""Our own folder inside one that an earlier program wrote."""
 
 RESERVED_NAMES = ("meta_logs",)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -28,6 +33,13 @@ class ExperimentFolder:
     """The folder of one experiment; nothing is created until something is written."""
 
     path: Path
+
+    @classmethod
+    def of(cls, name: str, experiments: Path) -> Self:
+        """The folder of the experiment of that name: below ``experiments``, or (where an earlier program has trained
+        one in a folder of that name) inside of that folder, whose own files are never touched."""
+        path = experiments / name
+        return cls(path / BESIDE_OTHERS if holds_old_experiment(path) else path)
 
     @property
     def configs(self) -> Path:

@@ -50,6 +50,6 @@ def import_record(name: str, roots: Roots, store: Store) -> Path | None:
 
 
 def _record_to_take(name: str, roots: Roots, store: Store | None) -> Path | None:
-    record = ExperimentFolder(roots.experiments / name).record
+    record = ExperimentFolder.of(name, roots.experiments).record
     unknown = store is None or store.experiment(name) is None
     return record if unknown and record.is_file() else None

@@ -47,7 +47,7 @@ def prepare_config(
 
     ``merge``: the experiment may go on with other data than those of its earlier runs.
     """
-    folder = ExperimentFolder(roots.experiments / name)
+    folder = ExperimentFolder.of(name, roots.experiments)
     if folder.path.exists() and not folder.path.is_dir():
         raise UserError(f"{folder.path} is a file: take another --experiment_name, or move the file away.")
     prepared = prepare(merged, budget, roots, user_code=folder.user_code, with_data=with_data)
@@ -70,7 +70,7 @@ def outline_request(request: Request, roots: Roots, store: Store | None) -> Prep
 def _requested(request: Request, roots: Roots, store: Store | None) -> tuple[MergedConfig, Budget, ExperimentFolder]:
     check_name(request.name)
     known = store.experiment(request.name) if store is not None else None
-    folder = ExperimentFolder(roots.experiments / request.name)
+    folder = ExperimentFolder.of(request.name, roots.experiments)
     return *requested_config(request, known, roots.config_folder, folder.user_code), folder
 
 
@@ -148,7 +148,7 @@ def is_finished(name: str, prepared: Prepared, store: Store, folder: ExperimentF
 @contextmanager
 def open_experiment(name: str, prepared: Prepared, roots: Roots, store: Store) -> Iterator[Experiment]:
     """Create the experiment or take it up, and hold it alone until the block ends."""
-    folder = ExperimentFolder(roots.experiments / name)
+    folder = ExperimentFolder.of(name, roots.experiments)
     known = store.experiment(name)
     if known is None:
         known = store.create_experiment(

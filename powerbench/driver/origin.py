@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meta_logs.logged import Logged
 from meta_logs.reproduced import earlier_results
 from meta_logs.results import ExperimentResults
 from powerbench.config.keys import parse_key
@@ -17,6 +18,9 @@ from powerbench.driver.folder import ExperimentFolder
 from powerbench.driver.requests import result_changes
 from powerbench.driver.user_code import located_unchanged
 from powerbench.errors import UserError
+from powerbench.legacy.configs import given_by, load_old_config
+from powerbench.legacy.folder import has_old_configs
+from powerbench.legacy.logged import read_logged
 from powerbench.plan import Budget
 from powerbench.store.evaluations import sample_of
 
@@ -29,12 +33,15 @@ class Origin:
     """An earlier experiment as its folder tells it.
 
     ``merged`` is its config with the chosen setting filled in, the user's own files by their place in the folder.
-    ``results`` is ``None`` if the folder holds no record.
+    ``results`` is ``None`` if the folder holds no record. ``given``: the top-level keys that a folder of an earlier
+    program gives (one of ours gives them all: ``None``). ``logged``: that program's results.
     """
 
     folder: ExperimentFolder
     merged: MergedConfig
     results: ExperimentResults | None
+    given: frozenset[str] | None = None
+    logged: Logged | None = None
 
     @property
     def name(self) -> str:
@@ -49,6 +56,8 @@ class Origin:
     @property
     def reproductions(self) -> tuple[int, ...]:
         """The numbers of its reproductions that count."""
+        if self.logged is not None:
+            return tuple(range(self.logged.trainings))
         trials = sample_of(list(self.results.trials))[1] if self.results else []
         return tuple(trial.number for trial in trials if trial.kind == "reproduction")
 
@@ -60,8 +69,14 @@ class Origin:
         alone = best is None and not single and not self.reproductions
         return Budget(0, (0,) if alone else self.reproductions, best.number if best else None)
 
-    def method_changes(self, categories: Mapping[str, Any]) -> list[str]:
-        """Where a config (user's files by hash) differs from what the record says was trained; not in its seed."""
+    def changes(self, categories: Mapping[str, Any]) -> list[str]:
+        """Where a config (user's files by hash) differs from what was trained, as far as is known; not in its seed.
+
+        Known is what the record says, or what an earlier program's folder gives.
+        """
+        if self.given is not None:
+            paths = result_changes(self.merged.categories, categories)
+            return [path for path in paths if path.split("/")[0] in self.given]
         if self.results is None:
             return []
         merged = MergedConfig.from_plain(self.results.experiment.config)
@@ -69,17 +84,25 @@ class Origin:
         return [path for path in result_changes(trained.categories, categories) if path != "seed"]
 
 
-def read_origin(path: Path, names: Mapping[str, Sequence[str]], config_folder: Path | None) -> Origin:
+def read_origin(
+    path: Path,
+    names: Mapping[str, Sequence[str]],
+    config_folder: Path | None,
+    overridden: frozenset[str] = frozenset(),
+) -> Origin:
     """Read an experiment's folder; ``names`` are configs to take for categories that it has no file for.
 
-    Raises :class:`UserError` if it is no such folder, if the chosen setting of its search is unknown, or if a
-    user's file in it is not the one that was used.
+    ``overridden``: top-level keys that the command line gives anew. Raises :class:`UserError` if it is no such folder,
+    if the chosen setting of its search is unknown, or if a user's file in it is not the one that was used.
     """
     folder = ExperimentFolder(path.expanduser().resolve())
     if not folder.configs.is_dir():
         raise UserError(
             f"{path} is not the folder of an experiment: it has no folder configs.", where="--reproduce_results"
         )
+    if has_old_configs(folder.path):
+        old = load_old_config(folder.path, names, config_folder, overridden)
+        return Origin(folder, old, None, given_by(old, folder.path), read_logged(folder.path))
     present = [f"--{category}" for category in names if (folder.configs / f"{category}.yaml").is_file()]
     if present:
         raise UserError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meta_logs.formatting import parameters_text
+from meta_logs.logged import keep_logged
 from meta_logs.reproduced import Reproduced, remember, reproduced_by
 from powerbench.config.merged import MergedConfig
 from powerbench.config.search_keys import search_keys
@@ -69,9 +70,9 @@ def prepare_reproduction(
     check_name(request.name)
     if request.budget.trials:
         raise UserError("a reproduction trains one setting and searches nothing: leave out --bayes_opt_iters.")
-    folder = ExperimentFolder(roots.experiments / request.name)
-    origin = read_origin(path, request.config_names, roots.config_folder)
-    if folder.path == origin.folder.path:
+    folder = ExperimentFolder.of(request.name, roots.experiments)
+    origin = read_origin(path, request.config_names, roots.config_folder, request.overridden)
+    if origin.folder.path in (folder.path, folder.path.parent):
         raise UserError(f"{request.name} is the experiment to reproduce; give the new one another --experiment_name.")
     merged = _new_config(origin, request, same_seed)
     budget = _new_budget(origin, None if as_many else request.budget.reproductions, same_seed)
@@ -86,8 +87,11 @@ def prepare_reproduction(
 def run_reproduction(reproduction: Reproduction, roots: Roots, store: Store, work: Work) -> None:
     """Train and evaluate it, or continue; first its folder remembers what it reproduces."""
     origin, prepared = reproduction.origin, reproduction.prepared
-    changed = tuple(origin.method_changes(prepared.merged.categories))
-    remember(roots.experiments / reproduction.name, Reproduced(str(origin.folder.path), changed), origin.record)
+    changed = tuple(origin.changes(prepared.merged.categories))
+    folder = ExperimentFolder.of(reproduction.name, roots.experiments).path
+    remember(folder, Reproduced(str(origin.folder.path), changed), origin.record)
+    if origin.logged is not None:
+        keep_logged(folder, origin.logged)
     with open_experiment(reproduction.name, prepared, roots, store) as experiment:
         run_experiment(experiment, work)
         if prepared.budget.single:
@@ -103,6 +107,8 @@ def _new_config(origin: Origin, request: Request, same_seed: bool) -> MergedConf
             f"a reproduction has the settings of {origin.folder.path}; the command changes {', '.join(changed)}. Leave "
             "that out, or add --merge_argparse_when_resuming to reproduce it with these changes."
         )
+    if same_seed and origin.given is not None:
+        raise UserError(f"there are no seeds in {origin.folder.path}: leave out --same_seed.")
     if "seed" in changed and same_seed:
         raise UserError("--same_seed keeps the seed: leave out --seed.")
     if search_keys(asked):
@@ -144,7 +150,7 @@ def _refuse_other_experiment(
 
 def _count(numbers: tuple[int, ...], origin: Origin) -> str:
     count = "1 reproduction" if len(numbers) == 1 else f"{len(numbers)} reproductions"
-    if origin.results is None:
+    if origin.results is None and not origin.reproductions:
         return f"{count} (without record.json nobody knows how many it had)"
     return (
         f"{count} (as many as it had)"

@@ -35,6 +35,11 @@ class Request:
     merge: bool = False
     layers: Sequence[tuple[str, Mapping[str, Any]]] = ()
 
+    @property
+    def overridden(self) -> frozenset[str]:
+        """The top-level keys that ``overrides`` change."""
+        return frozenset(parse_key(raw, "--").name for raw in self.overrides)
+
 
 def requested_config(
     request: Request, known: ExperimentRow | None, config_folder: Path | None, user_code: Path | None = None

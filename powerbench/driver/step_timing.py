@@ -53,7 +53,7 @@ def estimate(name: str, prepared: Prepared, fold_runs: int, roots: Roots) -> Est
     config = prepared.config
     if config.freeze_trunk:
         return None
-    trunk, _ = models_with_random_weights(prepared, ExperimentFolder(roots.experiments / name).user_code, roots)
+    trunk, _ = models_with_random_weights(prepared, ExperimentFolder.of(name, roots.experiments).user_code, roots)
     device = choose_device(config)
     seconds = _seconds_of_iteration(trunk, config, device)
     each = seconds * config.trainer.iterations_per_epoch * fold_runs

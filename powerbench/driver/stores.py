@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from powerbench.driver.folder import ExperimentFolder
 from powerbench.errors import UserError, nearest
 from powerbench.roots import Roots
 
@@ -41,7 +42,7 @@ def store_of(place: str, store: Store | None, roots: Roots) -> Iterator[tuple[St
     """
     known = [row.name for row in store.experiments()] if store else []
     if store is not None and place in known:
-        yield store, place, roots.experiments / place
+        yield store, place, ExperimentFolder.of(place, roots.experiments).path
         return
     for folder in (Path(place), roots.experiments / place):
         if (folder / "record.json").is_file():

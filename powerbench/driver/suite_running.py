@@ -65,7 +65,7 @@ def _finished(request: Request, roots: Roots, store: Store | None) -> Experiment
     known = store.experiment(request.name) if store is not None else None
     if store is None or known is None:
         return None
-    folder = ExperimentFolder(roots.experiments / request.name)
+    folder = ExperimentFolder.of(request.name, roots.experiments)
     return known if is_finished(request.name, outline_request(request, roots, store), store, folder) else None
 
 

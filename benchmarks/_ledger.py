@@ -19,6 +19,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from powerbench.ending import end_process
+
 OTHER, IMPORTS, MODEL = "other", "imports", "model"
 
 PLACES = {
@@ -185,4 +187,4 @@ if __name__ == "__main__":
     book = Ledger(float(started))
     status = run(book, command)
     Path(report).write_text(json.dumps({"seconds": book.seconds, "first_step": book.first_step}))
-    sys.exit(status)
+    end_process(status)

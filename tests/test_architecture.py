@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
-    ["errors", "seeding", "files", "jobs", "console", "environment"],
+    ["errors", "seeding", "files", "jobs", "console", "environment", "ending"],
     ["split_managers"],
     ["evaluation.names"],
     ["config"],

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from powerbench.arguments import Signature, mistake, signature_of
 from powerbench.class_folders import own_class, own_names
+from powerbench.deferring import put_off
 from powerbench.errors import PowerbenchError, SettingRefused, UserError, nearest
 from powerbench.libraries import LIBRARIES
 
@@ -64,11 +65,12 @@ def find_class(kind: str, name: str, *, where: str | None = None) -> Any:
     Raises UserError if there is none (with the nearest names), or if the user's file that holds it is
     missing or cannot be imported.
     """
-    if (path := user_file(name)) is not None:
-        return _user_class(path, name.rpartition(":")[2], where)
-    found = own_class(kind, name)
-    if found is None:
-        found = next((hit for library in LIBRARIES.get(kind, ()) if (hit := library.find(name)) is not None), None)
+    with put_off("scipy.stats"):  # pytorch-metric-learning imports it for one function: a second of every start
+        if (path := user_file(name)) is not None:
+            return _user_class(path, name.rpartition(":")[2], where)
+        found = own_class(kind, name)
+        if found is None:
+            found = next((hit for library in LIBRARIES.get(kind, ()) if (hit := library.find(name)) is not None), None)
     if found is None:
         words = kind.replace("_", " ")
         raise UserError(f"there is no {words} named {name!r}.", where=where, near=nearest(name, class_names(kind)))

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from powerbench.console import complain, say
+from powerbench.ending import end_process
 from powerbench.errors import PowerbenchError, UserError, file_system_error, nearest
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -85,7 +86,7 @@ def program() -> NoReturn:
     status = main()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    sys.exit(status)
+    end_process(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,11 +8,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
-    ["errors", "seeding", "files", "jobs", "console", "environment"],
+    ["errors", "seeding", "files", "jobs", "console", "environment", "ending"],
     ["split_managers"],
     ["evaluation.names"],
     ["config"],
-    ["class_folders", "libraries", "arguments", "classes"],
+    ["class_folders", "libraries", "deferring", "arguments", "classes"],
     ["plan", "roots"],
     ["protocol"],
     ["datasets"],

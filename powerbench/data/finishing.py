@@ -6,6 +6,8 @@ work value by value, so that this equals finishing image by image.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -29,5 +31,11 @@ def finish(images: Tensor, spec: InputSpec) -> Tensor:
     floats = images.float().div_(255) if images.dtype == torch.uint8 else images.float().clone()
     if spec.range != (0.0, 1.0):
         floats = Multiplier(spec.range[1])(floats)
-    mean, std = (torch.tensor(values, device=floats.device).view(3, 1, 1) for values in (spec.mean, spec.std))
-    return floats.sub_(mean).div_(std)
+    return floats.sub_(_channels(tuple(spec.mean), floats.device)).div_(_channels(tuple(spec.std), floats.device))
+
+
+@lru_cache
+def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    """A number a channel (3 x 1 x 1); each is brought to a device once."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device).view(3, 1, 1)

@@ -13,11 +13,19 @@ from powerbench.models.trunk_contract import ImageTrunk
 _REACH = 64
 """How far to look for a size that works, in pixels."""
 
+_taken: set[tuple[str, torch.Size]] = set()
+"""Networks and the images that they took in this process: a first pass costs as much as many later ones."""
+
 
 def refuse_size(trunk: ImageTrunk, images: Tensor, *, where: str) -> None:
-    """Raise UserError, naming the nearest sizes that work, if ``trunk`` does not take ``images`` (B x 3 x h x w)."""
-    error = _mistake(trunk, images)
+    """Raise UserError, naming the nearest sizes that work, if ``trunk`` does not take ``images`` (B x 3 x h x w).
+
+    The same network is asked once in a process, whatever its weights.
+    """
+    asked = (repr(trunk), images.shape)
+    error = None if asked in _taken else _mistake(trunk, images)
     if error is None:
+        _taken.add(asked)
         return
     height, width = images.shape[-2:]
     near = _nearest_sizes(trunk, max(height, width))

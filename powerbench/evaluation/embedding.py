@@ -55,7 +55,9 @@ def embed(
             with model.clock, model.autocast():
                 found = _found(model, model.trunk_outputs(model.place(views[0]), names))
                 for output, part in parts.items():
-                    part.append(found[output].float().cpu())
+                    part.append(found[output].float().to("cpu", non_blocking=True))
+        with model.clock:
+            model.wait()
     model.train(was_training)
     return {output: torch.cat(part) for output, part in parts.items()}
 

@@ -78,6 +78,11 @@ class Model:
             return moved.contiguous(memory_format=torch.channels_last)
         return moved
 
+    def wait(self) -> None:
+        """Return when the device has computed and copied what it was asked to."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def trunk_outputs(self, inputs: Tensor, names: tuple[str, ...]) -> Outputs:
         """The trunk's outputs for placed inputs; a frozen trunk keeps no graph."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_trunk):

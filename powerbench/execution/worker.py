@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from threading import Lock
 from types import FrameType
 
+from powerbench.ending import end_process
 from powerbench.execution.guard import start_guard
 from powerbench.execution.running import Runner, answer, find_runner
 
@@ -102,3 +103,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    end_process(0)

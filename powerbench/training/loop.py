@@ -8,11 +8,13 @@ and validation parts of the fold are opened here, never its tests.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import Stopped
@@ -22,7 +24,7 @@ from powerbench.evaluation.opening import FoldRun, open_data, open_fold_run
 from powerbench.evaluation.stopping import poller
 from powerbench.files import remove_leftovers
 from powerbench.jobs import Failure, TrainJob, TrainResult
-from powerbench.methods.contract import Batch
+from powerbench.methods.contract import Batch, PlannedBatch
 from powerbench.seeding import seed_of, seeded
 from powerbench.training import checkpoints
 from powerbench.training.context import EpochContext
@@ -144,10 +146,9 @@ def train_epoch(session: Session, epoch: int) -> None:
             views=method.needs.views,
         )
         model.train()
-        for planned, views in zip(plan, batches, strict=True):
+        for planned, positions, views in zip(plan, _positions(plan, model.device), batches, strict=True):
             session.poll()
             with model.clock:
-                positions = torch.tensor(planned.positions, device=model.device)
                 inputs = tuple(model.place(view) for view in views)
                 batch = Batch(positions, labels[positions], inputs, planned.tag, epoch, history.iterations)
                 with model.autocast():
@@ -166,7 +167,17 @@ def train_epoch(session: Session, epoch: int) -> None:
             history.iterations += 1
         with model.clock:
             method.end_epoch(context)
-    history.losses += losses.means(epoch)
+            means = losses.means(epoch)  # the epoch's one wait for a GPU: what it computed till then is the model's
+    history.losses += means
+
+
+def _positions(plan: Sequence[PlannedBatch], device: torch.device) -> list[Tensor]:
+    """Each batch's positions on the device, brought there together: a GPU waits for every single copy."""
+    if not plan:
+        return []
+    together = np.concatenate([planned.positions for planned in plan])
+    sizes = [len(planned.positions) for planned in plan]
+    return list(torch.split(torch.from_numpy(together).to(device), sizes))
 
 
 def _stop_is_requested(session: Session) -> bool:

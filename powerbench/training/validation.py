@@ -40,7 +40,7 @@ def validate(config: ExperimentConfig, run: FoldRun, history: History, epoch: in
 def best_weights(run: FoldRun) -> dict[str, dict[str, Tensor]]:
     """Copies, on the CPU, of the weights that training changes and evaluation needs."""
     return {
-        name: {key: value.detach().cpu().clone() for key, value in run.module(name).state_dict().items()}
+        name: {key: value.detach().to("cpu", copy=True) for key, value in run.module(name).state_dict().items()}
         for name in run.trained_modules
     }
 

@@ -6,7 +6,7 @@ from powerbench.data.inputs import open_inputs
 from powerbench.errors import UserError
 from powerbench.files import sha256_of
 from powerbench.models.building import build_trunk, weights_identity
-from powerbench.models.trunks.bninception import bninception
+from powerbench.models.trunks.bninception import _published, bninception
 from tests.data.making import CPU, Noise, config_of, places_in
 
 
@@ -106,3 +106,14 @@ def test_sizes_that_cannot_work_are_refused_with_the_nearest_that_do(tmp_path, s
     assert all(text in str(caught.value) for text in near)
     assert trunk.training
     assert all(module.training for module in trunk.modules())
+
+
+def test_random_weights_are_those_of_pretrainedmodels_and_of_the_seed_alone(published):
+    _published.cache_clear()
+    before = torch.get_rng_state()
+    module = _published()  # its package would draw from the generator when it is imported
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(3)
+    network = module.bninception(pretrained=None)
+    assert torch.equal(network.conv1_7x7_s2.weight, published.conv1_7x7_s2.weight)
+    assert torch.equal(network.last_linear.weight, published.last_linear.weight)

@@ -3,7 +3,10 @@ Reality Check"."""
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -15,6 +18,22 @@ URL = "http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth"
 FILES = ("bn_inception-52deb4733.pth", "bn_inception-9f5701afb96c8044.pth")
 INPUT = InputSpec(mean=(104.0, 117.0, 128.0), std=(1.0, 1.0, 1.0), space="BGR", range=(0.0, 255.0))
 WIDTH = 1024
+
+
+@cache
+def _published() -> Any:
+    """The one module of pretrainedmodels that is needed.
+
+    Importing the package builds two large networks, which takes half a second and draws from torch's global generator:
+    random weights would depend on whether it was imported before.
+    """
+    (package,) = find_spec("pretrainedmodels").submodule_search_locations  # type: ignore[union-attr, misc]
+    spec = spec_from_file_location("pretrainedmodels_bninception", Path(package, "models", "bninception.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def weights_file(
@@ -40,10 +59,8 @@ def bninception(
     pretrained: ``imagenet``, or null for random weights. weights: a file to use instead, in either of the two
     published formats or as saved by an experiment. Features are 1024 wide.
     """
-    import pretrainedmodels
-
     file = weights_file(pretrained, weights, pytorch_home=pytorch_home)
-    network = pretrainedmodels.bninception(num_classes=1000, pretrained=None)
+    network = _published().bninception(num_classes=1000, pretrained=None)
     network.global_pool = nn.AdaptiveAvgPool2d(1)
     has_classifier = file is not None and load_state(network, read_state(file), source=file, optional="last_linear")
     classifier, network.last_linear = network.last_linear, nn.Identity()

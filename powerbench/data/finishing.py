@@ -9,8 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from powerbench.data.transforms.convert_to_bgr import ConvertToBGR
-from powerbench.data.transforms.multiplier import Multiplier
 from powerbench.errors import UserError
 from powerbench.models.trunk_contract import InputSpec
 
@@ -23,11 +21,15 @@ def finish(images: Tensor, spec: InputSpec) -> Tensor:
     """
     if images.dim() != 4 or images.shape[1] != 3:
         raise UserError(f"the transforms give images of {images.shape[1:]} values; trunks need three channels.")
-    images = images.contiguous()
-    if spec.space == "BGR":
-        images = ConvertToBGR()(images)
-    floats = images.float().div_(255) if images.dtype == torch.uint8 else images.float().clone()
-    if spec.range != (0.0, 1.0):
-        floats = Multiplier(spec.range[1])(floats)
-    mean, std = (torch.tensor(values, device=floats.device).view(3, 1, 1) for values in (spec.mean, spec.std))
-    return floats.sub_(mean).div_(std)
+    finished = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    mean, std = (torch.tensor(values, device=images.device) for values in (spec.mean, spec.std))
+    parts = len(images) if images.device.type == "cpu" else 1  # a plane stays in a core's cache, a batch does not
+    for given, made in zip(images.chunk(parts), finished.chunk(parts), strict=True):
+        for channel in range(3):
+            plane = made[:, channel].copy_(given[:, 2 - channel if spec.space == "BGR" else channel])
+            if images.dtype == torch.uint8:
+                plane.div_(255)
+            if spec.range != (0.0, 1.0):
+                plane.mul_(spec.range[1])
+            plane.sub_(mean[channel]).div_(std[channel])
+    return finished

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -48,9 +49,9 @@ class Run:
         return {**self.ledger["seconds"], "the interpreter's end": [self.wall - booked, 0.0]}
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Run what the command line asks for, ``--repeats`` times, and print medians."""
-    arguments = _arguments()
+    arguments = _arguments(words)
     _compile()
     ours, others = [], []
     for _ in range(arguments.repeats):
@@ -65,8 +66,8 @@ def main() -> None:
         _print_parts(sorted(ours, key=lambda run: run.wall)[len(ours) // 2])
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks overhead", description=__doc__)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--iterations", type=int, default=10, help="training steps an epoch")
     parser.add_argument("--data_workers", type=int, default=2, help="loader processes for training, and for evaluation")
@@ -74,7 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--search", action="store_true")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--other", help="a command that does the same work by another program")
-    return parser.parse_args(sys.argv[2:] if sys.argv[1:2] == ["overhead"] else None)
+    return parser.parse_args(words)
 
 
 def _compile() -> None:
@@ -142,7 +143,3 @@ def _print_parts(run: Run) -> None:
     print("| part | wall s | CPU s | wall, of the model's |\n|---|---|---|---|")
     for name, (wall, cpu) in [(MODEL, model), *sorted(parts.items(), key=lambda item: -item[1][0])]:
         print(f"| {name} | {wall:.2f} | {cpu:.2f} | {wall / model[0]:.1%} |")
-
-
-if __name__ == "__main__":
-    main()

@@ -27,6 +27,8 @@ OWN_KEYS = {
     "threads_per_run": 1,
     "ranking_backend": "auto",
     "checkpoint_seconds": 120.0,
+    "cache": True,
+    "cache_gigabytes": 32.0,
     "keep_weights": "best_and_reproductions",
     "evaluation_metrics": ["map_at_r", "precision_at_1", "r_precision"],
     "ties": "pessimistic",

@@ -25,6 +25,8 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
         "threads_per_run",
         "ranking_backend",
         "checkpoint_seconds",
+        "cache",
+        "cache_gigabytes",
         "keep_weights",
     ),
     "config_loss_and_miners": ("loss_funcs", "sampler", "mining_funcs"),

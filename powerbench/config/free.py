@@ -11,6 +11,8 @@ FREE_KEYS = frozenset(
         "skip_eval_if_already_done",
         "skip_ensemble_eval_if_already_done",
         "checkpoint_seconds",
+        "cache",
+        "cache_gigabytes",
         "keep_weights",
         "confidence",
         "include_best",

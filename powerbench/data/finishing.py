@@ -11,8 +11,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from powerbench.data.transforms.convert_to_bgr import ConvertToBGR
-from powerbench.data.transforms.multiplier import Multiplier
 from powerbench.errors import UserError
 from powerbench.models.trunk_contract import InputSpec
 
@@ -25,17 +23,22 @@ def finish(images: Tensor, spec: InputSpec) -> Tensor:
     """
     if images.dim() != 4 or images.shape[1] != 3:
         raise UserError(f"the transforms give images of {images.shape[1:]} values; trunks need three channels.")
-    images = images.contiguous()
-    if spec.space == "BGR":
-        images = ConvertToBGR()(images)
-    floats = images.float().div_(255) if images.dtype == torch.uint8 else images.float().clone()
-    if spec.range != (0.0, 1.0):
-        floats = Multiplier(spec.range[1])(floats)
-    return floats.sub_(_channels(tuple(spec.mean), floats.device)).div_(_channels(tuple(spec.std), floats.device))
+    finished = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    mean, std = (_channels(tuple(values), images.device) for values in (spec.mean, spec.std))
+    parts = len(images) if images.device.type == "cpu" else 1  # a plane stays in a core's cache, a batch does not
+    for given, made in zip(images.chunk(parts), finished.chunk(parts), strict=True):
+        for channel in range(3):
+            plane = made[:, channel].copy_(given[:, 2 - channel if spec.space == "BGR" else channel])
+            if images.dtype == torch.uint8:
+                plane.div_(255)
+            if spec.range != (0.0, 1.0):
+                plane.mul_(spec.range[1])
+            plane.sub_(mean[channel]).div_(std[channel])
+    return finished
 
 
 @lru_cache
-def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
-    """A number a channel (3 x 1 x 1); each is brought to a device once."""
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """A number a channel (3); each is brought to a device once."""
     with torch.inference_mode(False):
-        return torch.tensor(values, device=device).view(3, 1, 1)
+        return torch.tensor(values, device=device)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from powerbench.data.decoded_images import DecodedImages
 from powerbench.data.finishing import finish
 from powerbench.data.randomness import generators_restored, reseed
 from powerbench.data.recipes import Recipe, stack
@@ -25,9 +26,6 @@ from powerbench.seeding import seed_of
 
 InputPart = Literal["train", "eval"]
 """Which recipe is applied."""
-
-KEPT_BYTES = 512 * 2**20
-"""Decoded images are kept in memory if those of the whole dataset need less than this, in all processes together."""
 
 PARENT_CHECK = 0.5
 """Seconds between two looks of a worker at whether its parent still lives."""
@@ -47,14 +45,15 @@ class BatchMaker(torch.utils.data.Dataset):
     """Makes the batch of a :class:`Request`: one tensor (B x 3 x height x width, not finished) a view.
 
     Each image is drawn with its own seed, so that a batch does not depend on who makes it, or after which others.
+    ``kept`` holds what the recipe of a part begins with; parts that it does not name are decoded each time.
     """
 
-    def __init__(self, dataset: Dataset, recipes: Mapping[str, Recipe], kept_bytes: int) -> None:
+    def __init__(
+        self, dataset: Dataset, recipes: Mapping[str, Recipe], kept: Mapping[str, DecodedImages] | None = None
+    ) -> None:
         self._dataset = dataset
         self._recipes = recipes
-        self._kept_bytes = kept_bytes
-        self._kept: dict[str, dict[int, Any]] = {part: {} for part in recipes}
-        self._keeps: dict[str, bool] = {}
+        self._kept = kept or {}
 
     def __getitem__(self, request: Request) -> tuple[Tensor, ...] | UserError:
         """The views of a batch, or the user's mistake that prevents it (raised where it can be understood)."""
@@ -62,25 +61,20 @@ class BatchMaker(torch.utils.data.Dataset):
         try:
             started = [self._start(request.part, recipe, int(item)) for item in request.items]
             if recipe.deterministic:
-                return (stack(started),) * request.views
+                return (stack([recipe.end(image) for image in started]),) * request.views
             with generators_restored():
                 return tuple(stack(self._drawn(request, view, recipe, started)) for view in range(request.views))
         except UserError as error:
             return error
 
-    def _start(self, part: str, recipe: Recipe, item: int) -> Any:
-        kept = self._kept[part]
-        if item in kept:
-            return kept[item]
-        started = recipe.start(self._dataset.image(item))
-        if part not in self._keeps:
-            self._keeps[part] = _bytes_of(started) * len(self._dataset.index) <= self._kept_bytes
-        if self._keeps[part]:
-            kept[item] = started
-        return started
+    def _start(self, part: str, recipe: Recipe, item: int) -> np.ndarray:
+        def make() -> np.ndarray:
+            return recipe.start(self._dataset.image(item))
+
+        return self._kept[part].image(item, make) if part in self._kept else make()
 
     @staticmethod
-    def _drawn(request: Request, view: int, recipe: Recipe, started: Sequence[Any]) -> list[np.ndarray]:
+    def _drawn(request: Request, view: int, recipe: Recipe, started: Sequence[np.ndarray]) -> list[Tensor]:
         drawn = []
         for place, image in enumerate(started):
             reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
@@ -106,6 +100,7 @@ class ImageInputs:
 
     workers: how many processes make the batches of each part (0: this process does). They start with the first
     batch of their part and stay until :meth:`close`; they end by themselves if this process dies.
+    kept: where what the recipe of a part begins with is kept, if it is.
     """
 
     def __init__(
@@ -116,9 +111,10 @@ class ImageInputs:
         *,
         device: torch.device,
         workers: Mapping[str, int],
+        kept: Mapping[str, DecodedImages] | None = None,
     ) -> None:
-        processes = max(1, sum(workers.values()))
-        self._maker = BatchMaker(dataset, recipes, KEPT_BYTES // (len(recipes) * processes))
+        self._maker = BatchMaker(dataset, recipes, kept)
+        self._unkept_maker = BatchMaker(dataset, recipes)
         self._spec = spec
         self._device = device
         self._workers = workers
@@ -141,8 +137,8 @@ class ImageInputs:
             yield tuple(finish(view.to(self._device, non_blocking=True), self._spec) for view in made)
 
     def sample(self, part: InputPart) -> Tensor:
-        """The first image of the dataset (1 x 3 x height x width), made by this process, on the CPU."""
-        made = self._maker[Request(0, np.zeros(1, np.int64), part, 0, 1)]
+        """The first image of the dataset (1 x 3 x height x width), on the CPU; nothing is kept for it."""
+        made = self._unkept_maker[Request(0, np.zeros(1, np.int64), part, 0, 1)]
         if isinstance(made, UserError):
             raise made
         return finish(made[0], self._spec)
@@ -184,13 +180,6 @@ class ImageInputs:
 
 def _as_made(batch: Any) -> Any:
     return batch
-
-
-def _bytes_of(started: Any) -> int:
-    """The memory of a kept image (PIL keeps four bytes a pixel)."""
-    if isinstance(started, np.ndarray | Tensor):
-        return int(started.nbytes)
-    return int(started.width * started.height * 4)
 
 
 def _end_with_parent(parent: int, worker: int) -> None:

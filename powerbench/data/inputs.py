@@ -13,6 +13,7 @@ from torch import Tensor
 
 from powerbench.config.schema import ExperimentConfig, thaw
 from powerbench.config.user_files import wherever_they_lie
+from powerbench.data.decoded_images import decoded_images
 from powerbench.data.features import FeatureInputs, FrozenTrunk, compute_features, kept_features, state_hash
 from powerbench.data.images import ImageInputs, InputPart
 from powerbench.data.recipes import Recipe, build_recipe, is_deterministic
@@ -67,7 +68,9 @@ def open_inputs(
         for part in ("train", "eval")
     }
     workers = {"train": config.trainer.dataloader_num_workers, "eval": config.tester.dataloader_num_workers}
-    inputs = ImageInputs(dataset, recipes, trunk.input, device=device, workers=workers)
+    once = config.freeze_trunk and config.views is None  # features are kept instead
+    kept = {} if once else decoded_images(config, dataset, recipes, places)
+    inputs = ImageInputs(dataset, recipes, trunk.input, device=device, workers=workers, kept=kept)
     if config.freeze_trunk:
         return _frozen(config, dataset, trunk, inputs, recipes, places, device)
     for part in ("train", "eval"):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import takewhile
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from powerbench.classes import build
+from powerbench.classes import build, user_file
 from powerbench.config.schema import ClassSpec, freeze, thaw
 from powerbench.errors import UserError, nearest
 
@@ -21,39 +22,53 @@ DETERMINISTIC = frozenset(
 )
 """Transforms whose result depends on the image only. Any other one is taken to be random."""
 
+CONVERSIONS = frozenset(
+    {"ConvertImageDtype", "PILToTensor", "ToDtype", "ToImage", "ToPILImage", "ToPureTensor", "ToTensor"}
+)
+"""Transforms that are there to give the next ones a certain form of image."""
+
+ON_BYTES = frozenset(
+    {
+        *("CenterCrop", "RandomCrop", "RandomHorizontalFlip", "RandomResizedCrop", "RandomVerticalFlip"),
+        *("CoarseDropout", "RandomBlur", "RandomBrightnessContrast", "ShiftRotate"),
+    }
+)
+"""Transforms that are faster on tensors of bytes than on PIL images (colours are not: of the others, most)."""
+
 APPENDED = frozenset({"ConvertToBGR", "Multiplier", "Normalize"})
 """Transforms that every trunk gets as it needs them, at the end of each recipe."""
 
 Step = Callable[[Any], Any]
+Form = Literal["bytes", "image", "as it comes"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Transforms in order: the deterministic ``head`` gives the same for an image each time, the ``tail`` may not."""
+    """Transforms in order. The ``head`` ends with the last Resize before chance comes in: it is worth keeping.
+
+    The ``tail``, which costs little more than copying, or is random, follows each time; ``forms`` says on what each
+    of its steps works. ``text`` tells apart all recipes, ``head_text`` all heads.
+    """
 
     head: tuple[Step, ...]
     tail: tuple[Step, ...]
+    forms: tuple[Form, ...]
     text: str
+    head_text: str
+    deterministic: bool
 
-    @property
-    def deterministic(self) -> bool:
-        """Whether nothing is left to chance."""
-        return not self.tail
-
-    def start(self, image: Image.Image) -> Any:
-        """An image after the deterministic head; ready to be stacked if that is all."""
-        result: Any = image
+    def start(self, image: Image.Image) -> np.ndarray:
+        """An image after the head: height x width x 3, bytes."""
         for step in self.head:
-            result = step(result)
-        return as_array(result) if self.deterministic else result
+            image = step(image)
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
-    def end(self, started: Any) -> np.ndarray:
-        """What :meth:`start` gave after the rest, drawn from the global generators."""
-        if self.deterministic:
-            return np.asarray(started)
-        for step in self.tail:
-            started = step(started)
-        return as_array(started)
+    def end(self, started: np.ndarray) -> Tensor:
+        """What :meth:`start` gave after the tail, drawn from the global generators: 3 x height x width."""
+        image: Any = torch.from_numpy(started).permute(2, 0, 1)
+        for step, form in zip(self.tail, self.forms, strict=True):
+            image = step(_in_form(image, form))
+        return _as_tensor(image)
 
 
 def is_deterministic(steps: Sequence[ClassSpec]) -> bool:
@@ -68,29 +83,68 @@ def build_recipe(steps: Sequence[ClassSpec], *, where: str) -> Recipe:
         if step.name in APPENDED:
             raise UserError(f"{step.name} is applied by itself, as the trunk needs it; leave it out.", where=where)
     built = [build("transform", ClassSpec.model_validate({step.name: _arguments(step, where)})) for step in steps]
-    kept = next((i for i, step in enumerate(steps) if step.name not in DETERMINISTIC), len(steps))
-    text = json.dumps([[step.name, thaw(step.args)] for step in steps])
-    return Recipe(tuple(built[:kept]), tuple(built[kept:]), text)
+    kept = _length_of_head([step.name for step in steps])
+    text, head_text = (json.dumps([[step.name, thaw(step.args)] for step in part]) for part in (steps, steps[:kept]))
+    forms = _forms(steps[kept:])
+    return Recipe(tuple(built[:kept]), tuple(built[kept:]), forms, text, head_text, is_deterministic(steps))
 
 
-def as_array(image: Any) -> np.ndarray:
-    """A PIL image or a tensor (3 x height x width) as an array height x width x 3, bytes or floats."""
-    if isinstance(image, Tensor):
-        return np.ascontiguousarray(image.detach().permute(1, 2, 0).numpy())
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def stack(arrays: Sequence[np.ndarray]) -> Tensor:
-    """Arrays height x width x 3 as one tensor B x 3 x height x width. Raises UserError if their sizes differ."""
-    sizes = sorted({array.shape for array in arrays})
+def stack(images: Sequence[Tensor]) -> Tensor:
+    """Images 3 x height x width as one tensor B x 3 x height x width; planes or pixels stay together in memory as they
+    were, which copies fastest. Raises UserError if the images' sizes differ."""
+    sizes = sorted({tuple(image.shape) for image in images})
     if len(sizes) > 1:
-        (h0, w0, *_), (h1, w1, *_) = sizes[:2]
+        (_, h0, w0), (_, h1, w1), *_ = sizes
         raise UserError(
             f"the transforms give images of different sizes ({w0} x {h0} and {w1} x {h1}), which cannot form a batch: "
             "end the recipe with a crop, or give Resize both sides (size: [height, width]).",
             where="config_transforms",
         )
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+    if images[0].stride(0) == 1:
+        return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
+    return torch.stack(list(images))
+
+
+def _length_of_head(names: Sequence[str]) -> int:
+    """The steps up to the last Resize among the first ones that depend on the image only and leave it an image."""
+    first = list(takewhile(lambda name: name in DETERMINISTIC - CONVERSIONS, names))
+    return max((place + 1 for place, name in enumerate(first) if name == "Resize"), default=0)
+
+
+def _forms(steps: Sequence[ClassSpec]) -> tuple[Form, ...]:
+    """On what each step works: the faster form; from the first on that converts, or is the user's own, what the
+    former gives."""
+    forms: list[Form] = []
+    for step in steps:
+        if forms and (forms[-1] == "as it comes" or any(map(_gives_its_own_form, _inmost(steps[len(forms) - 1])))):
+            forms.append("as it comes")
+        else:
+            forms.append("bytes" if all(name in ON_BYTES for name in _inmost(step)) else "image")
+    return tuple(forms)
+
+
+def _gives_its_own_form(name: str) -> bool:
+    return name in CONVERSIONS or user_file(name) is not None
+
+
+def _inmost(step: ClassSpec) -> list[str]:
+    """The names of the transforms inside of a transform, or its own if there are none."""
+    return [name for inner in inner_steps(step) for name in _inmost(inner)] or [step.name]
+
+
+def _in_form(image: Any, form: Form) -> Any:
+    if form == "bytes":
+        return _as_tensor(image)
+    if form == "image" and isinstance(image, Tensor):
+        return Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    return image
+
+
+def _as_tensor(image: Any) -> Tensor:
+    """A PIL image or a tensor as a tensor 3 x height x width."""
+    if isinstance(image, Tensor):
+        return image.detach()
+    return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB"))).permute(2, 0, 1)
 
 
 def _arguments(step: ClassSpec, where: str) -> Mapping[str, Any]:

@@ -21,9 +21,9 @@ def test_images_go_to_the_trunk_as_they_are_if_it_is_not_frozen(tmp_path):
     trunk = fixed_size_trunk(16)
     found = open_inputs(config_of(train=CROPS), Noise(), trunk, places_in(tmp_path), CPU)
     assert found.trunk is trunk
+    assert not (tmp_path / "cache").exists()
     ((images,),) = found.inputs.batches([np.array([0, 1])], part="train", seed=3)
     assert images.shape == (2, 3, 16, 16)
-    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -4,10 +4,12 @@ import torch
 from PIL import Image
 from torchvision import transforms as first_generation
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from powerbench.data.finishing import finish
 from powerbench.data.recipes import build_recipe, is_deterministic, stack
 from powerbench.data.transforms.convert_to_bgr import ConvertToBGR
+from powerbench.data.transforms.random_resized_crop import RandomResizedCrop
 from powerbench.errors import UserError
 from powerbench.models.trunk_contract import InputSpec
 from tests.data.making import CROPS, config_of
@@ -43,7 +45,7 @@ def test_a_finished_image_is_what_the_predecessor_s_transforms_give(spec):
 
 
 def test_a_batch_is_finished_as_its_images_one_by_one():
-    pictures = [np.asarray(image(16, 16, seed)) for seed in range(5)]
+    pictures = [functional.pil_to_tensor(image(16, 16, seed)) for seed in range(5)]
     together = finish(stack(pictures), BNINCEPTION)
     assert torch.equal(together, torch.cat([finish(stack([picture]), BNINCEPTION) for picture in pictures]))
 
@@ -81,6 +83,11 @@ def test_the_deterministic_head_ends_at_the_first_random_step():
     assert [type(step).__name__ for step in built.head] == ["Resize"]
     assert [type(step).__name__ for step in built.tail] == ["RandomResizedCrop", "RandomHorizontalFlip", "CenterCrop"]
     assert not built.deterministic
+    cropped = recipe({"Pad": {"padding": 1}, "Resize": {"size": 18}, "CenterCrop": {"size": 8}})
+    assert [type(step).__name__ for step in cropped.head] == ["Pad", "Resize"]  # cropping costs nothing
+    assert cropped.deterministic
+    assert cropped.head_text == recipe({"Pad": {"padding": 1}, "Resize": {"size": 18}, **CROPS}).head_text
+    assert not recipe({**CROPS, "Resize": {"size": 18}}).head
     assert recipe({"Resize": {"size": 18}}).deterministic
     assert recipe({}).deterministic
 
@@ -104,7 +111,7 @@ def test_a_user_s_own_transform_is_taken_to_be_random(tmp_path):
     )
     built = recipe({f"{tmp_path}/mine.py:Invert": None})
     assert not built.deterministic
-    assert np.array_equal(built.end(built.start(image())), 255 - np.asarray(image()))
+    assert torch.equal(built.end(built.start(image())), 255 - functional.pil_to_tensor(image()))
 
 
 @pytest.mark.parametrize("name", ["ConvertToBGR", "Normalize"])
@@ -120,7 +127,7 @@ def test_bad_arguments_are_user_errors():
 
 def test_images_of_different_sizes_are_no_batch():
     with pytest.raises(UserError, match="24 x 20 and 20 x 24"):
-        stack([np.asarray(image(20, 24)), np.asarray(image(24, 20))])
+        stack([functional.pil_to_tensor(image(20, 24)), functional.pil_to_tensor(image(24, 20))])
 
 
 def test_convert_to_bgr_takes_images_and_tensors():
@@ -128,3 +135,59 @@ def test_convert_to_bgr_takes_images_and_tensors():
     tensor = v2.functional.pil_to_tensor(picture)
     assert torch.equal(v2.functional.pil_to_tensor(ConvertToBGR()(picture)), ConvertToBGR()(tensor))
     assert torch.equal(ConvertToBGR()(tensor)[0], tensor[2])
+
+
+@pytest.mark.parametrize("size", [(24, 20), (341, 256), (256, 300), (15, 40)])
+def test_deterministic_recipes_give_the_bytes_of_pil_images(size):
+    picture = image(*size)
+    for steps in (
+        {"Resize": {"size": 18}, "CenterCrop": {"size": 16}},
+        {"CenterCrop": {"size": [17, 30]}},
+        {
+            "Resize": {"size": 19},
+            "Grayscale": {"num_output_channels": 3},
+            "Pad": {"padding": 2, "padding_mode": "reflect"},
+        },
+        {"Resize": {"size": [17, 16], "interpolation": "bicubic"}, "RGB": None, "Identity": None},
+    ):
+        built = recipe(steps)
+        expected = picture
+        for name, arguments in steps.items():
+            expected = getattr(v2, name)(**{**(arguments or {}), **_interpolation(arguments)})(expected)
+        assert torch.equal(built.end(built.start(picture)), functional.pil_to_tensor(expected))
+
+
+def _interpolation(arguments):
+    return {"interpolation": v2.InterpolationMode.BICUBIC} if "interpolation" in (arguments or {}) else {}
+
+
+def test_our_random_resized_crop_draws_and_computes_as_torchvision_s():
+    picture = image(90, 70)
+    for form in (picture, functional.pil_to_tensor(picture), torch.from_numpy(np.array(picture)).permute(2, 0, 1)):
+        for arguments in ({"size": 33}, {"size": [20, 31], "scale": (0.1, 0.5), "interpolation": 3}):
+            for seed in range(5):
+                results = []
+                for make in (v2.RandomResizedCrop, RandomResizedCrop):
+                    torch.manual_seed(seed)
+                    results.append(make(**arguments)(form))
+                assert np.array_equal(*map(np.asarray, results))
+
+
+def test_each_transform_works_on_its_faster_form_until_the_recipe_or_the_user_chooses_one(tmp_path):
+    (tmp_path / "mine.py").write_text("class Same:\n    def __call__(self, image):\n        return image\n")
+    mine = {f"{tmp_path}/mine.py:Same": None}
+
+    def forms(steps):
+        return " ".join(recipe(steps).forms)
+
+    assert (
+        forms({"Resize": {"size": 18}, **CROPS, "ColorJitter": None, "RandomBlur": None}) == "bytes bytes image bytes"
+    )
+    inside = {"transforms": {"RandomBlur": None, "ShiftRotate": None}}
+    assert forms({"RandomApply": inside}) == "bytes"
+    assert forms({"RandomChoice": {"transforms": {**inside["transforms"], "ColorJitter": None}}}) == "image"
+    assert (
+        forms({**CROPS, **mine, "RandomInvert": None, "RandomBlur": None})
+        == "bytes bytes image as it comes as it comes"
+    )
+    assert forms({"ToImage": None, **CROPS}) == "image as it comes as it comes"

@@ -1,7 +1,8 @@
 """A process that measures one set of embeddings with one engine, as often as it is told to.
 
-Started with a job as JSON (``engine``, ``set``, ``spread``, ``items``, ``dimensions``, ``threads``); for each line that
-it reads it measures once and writes a row of JSON. Making the data, importing and compiling come before the first.
+Started with a job as JSON (``engine``, ``set``, ``spread``, ``decay``, ``items``, ``dimensions``, ``threads``); for
+each line that it reads it measures once and writes a row of JSON. Making the data, importing and compiling come before
+the first.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main() -> None:
     counts = CLASSES[job["set"]]()
     if job["items"] != counts.sum():
         counts = sizes_like(counts, job["items"])
-    x, labels = embeddings(counts, job["dimensions"], job["spread"])
+    x, labels = embeddings(counts, job["dimensions"], job["spread"], decay=job["decay"])
     measure = (_powerbench if job["engine"] == POWERBENCH else _accuracy_calculator)(job["threads"])
     measure(x[:1500], labels[:1500])
     before = _resident()

@@ -139,7 +139,8 @@ class _Sides:
         return State(raw_id, tuple(self._classes[0]), tuple(self._classes[1]), self.fid())
 
     def fid(self) -> float:
-        return frechet_distance(*(self._features[side] for side in self._classes))
+        """The distance to 12 digits: those behind them depend on the number of threads."""
+        return float(f"{frechet_distance(*(self._features[side] for side in self._classes)):.12g}")
 
     def picks(self, *, inverse: bool) -> list[tuple[int, int]]:
         """Positions of the pairs to exchange; rankings are those of before the first of them."""

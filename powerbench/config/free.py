@@ -39,7 +39,8 @@ FREE_PATHS = frozenset(
 def is_free(path: str) -> bool:
     """Whether the setting at a slash path changes no result."""
     parts = path.split("/")
-    wild = "/".join([parts[0], "*", *parts[2:]])
+    below = parts[-1:] if parts[0] == "dataset" else parts[2:]  # a dataset may stand within another
+    wild = "/".join([parts[0], "*", *below])
     return parts[0] in FREE_KEYS or path in FREE_PATHS or wild in FREE_PATHS
 
 

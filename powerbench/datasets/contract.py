@@ -20,7 +20,9 @@ class Dataset(Protocol):
 
     files: the file of each item, which lets images be checked without decoding them;
     layout: what was found, and where, in words;
-    find: a static method that says where the dataset lies below a folder, or None.
+    find: a method of the class that says where the dataset lies below a folder, or None.
+
+    A published dataset has all of it from :class:`powerbench.datasets.published.PublishedDataset`.
 
     Building raises UserError if the data are missing, incomplete or not what they should be.
     """

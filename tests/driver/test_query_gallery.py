@@ -72,15 +72,22 @@ WITH_DISTRACTORS = "30 images of 8 classes; first fold: train 8, val 8, test 14"
 @pytest.mark.parametrize(
     ("dataset", "split", "scheme", "counted"),
     [
-        ("InShop", {}, "PredefinedSplitScheme", COUNTED),
-        ("VehicleID", {}, "PredefinedSplitScheme", COUNTED),
-        ("VehicleID", ONE_REFERENCE, "PredefinedSplitScheme_one_reference_per_class", COUNTED),
-        ("Market1501", {"other_camera_level": 1}, "PredefinedSplitScheme", WITH_DISTRACTORS),
+        ({"InShop": {}}, {}, "PredefinedSplitScheme", COUNTED),
+        ({"VehicleID": {}}, {}, "PredefinedSplitScheme", COUNTED),
+        ({"VehicleID": {}}, ONE_REFERENCE, "PredefinedSplitScheme_one_reference_per_class", COUNTED),
+        ({"Market1501": {}}, {"other_camera_level": 1}, "PredefinedSplitScheme", WITH_DISTRACTORS),
+        (
+            {"OtherTestSet": {"train_dataset": {"InShop": {}}, "test_dataset": "VehicleID"}},
+            {},
+            "PredefinedSplitScheme",
+            COUNTED,
+        ),
     ],
+    ids=["in_shop", "vehicle_id", "vehicle_id_reid", "market1501", "other_test_set"],
 )
 def test_a_model_is_trained_and_tested(world, dataset, split, scheme, counted):
     manager = {"PredefinedSplitManager": {"num_training_partitions": 2, "num_training_sets": 2, **split}}
-    chosen = {"dataset~OVERRIDE~": {dataset: {}}, "split_manager~OVERRIDE~": manager}
+    chosen = {"dataset~OVERRIDE~": dataset, "split_manager~OVERRIDE~": manager}
     world.write("chosen", {**chosen, "evaluation_metrics": ["map_at_r", "recall_at_1", "recall_at_5"]})
     configs = f"[default, {world.folder / 'tiny.yaml'}, {world.folder / 'chosen.yaml'}]"
     words = world.words("one", "--dataset_root", str(world.folder / "data"), reproductions=0)

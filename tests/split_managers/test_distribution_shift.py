@@ -199,6 +199,8 @@ def test_what_every_walk_keeps(seed, count, swaps, monotone):
     further = list(removal_phase(points, names, range(count), range(count, 2 * count), 8, walk, monotone=monotone))
     assert harder[0].train == tuple(range(count))
     for state in harder:
+        exact = frechet_distance(points[list(state.train)], points[list(state.test)])
+        assert state.fid == float(f"{exact:.12g}") == pytest.approx(exact, rel=1e-11)
         assert sorted(state.train + state.test) == list(range(2 * count))
         assert len(state.train) == count
     for before, after in itertools.pairwise(further):

@@ -3,11 +3,8 @@ import pandas as pd
 from benchmarks import pipeline
 
 
-def test_both_pipelines_are_measured_side_by_side(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        "sys.argv", ["pipeline", "--images", "6", "--epochs", "2", "--workers", "0", "--output", str(tmp_path)]
-    )
-    pipeline.main()
+def test_both_pipelines_are_measured_side_by_side(tmp_path, capsys):
+    pipeline.main(["--images", "6", "--epochs", "2", "--workers", "0", "--output", str(tmp_path)])
     rows = pd.read_csv(tmp_path / "pipeline.csv")
     assert list(rows["engine"]) == ["ImageFolder", "powerbench"] * 2
     assert (rows[["samples_per_s", "cpu_ms"]] > 0).all(axis=None)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from powerbench.evaluation.ranking.backends import ON_CPU, Backend, count
+from powerbench.evaluation.ranking.compiling import compiled
 from powerbench.evaluation.ranking.near import Limits, Lookup, Ties, add
 from powerbench.evaluation.ranking.points import Distance, Embeddings, points_of, space_of
-from powerbench.evaluation.ranking.structures import Integers, Job, Tally
+from powerbench.evaluation.ranking.structures import Counts, Integers, Job, Tally
 
 BEYOND = 2**40
 """What stands for a count that is too large to matter."""
@@ -66,51 +67,51 @@ def rank_relevant(lookup: Lookup, limits: Limits, threads: int | None, backend: 
 
 def ranks_of(lookup: Lookup, job: Job, tallies: list[Tally]) -> Iterator[Ranks]:
     """The ranks of a job's queries after all items are counted, each in one of the tallies."""
-    closer, as_close, live = add(tallies)
-    begin, rows = job.near.begin, len(live)
-    items = np.concatenate([[0], np.cumsum(job.near.copies)])
+    counted = add(tallies)
+    begin, copies = job.near.begin, job.near.copies
+    items = np.concatenate([[0], np.cumsum(copies)])
     relevant = np.diff(items[begin])
     start = 0
-    while start < rows:
+    while start < len(relevant):
         stop = max(start + 1, int(np.searchsorted(begin, begin[start] + ENTRIES_AT_A_TIME, side="right")) - 1)
-        part = slice(begin[start], begin[stop])
         answerable = np.flatnonzero(relevant[start:stop] > 0)
         if len(answerable):
-            entries = begin[start : stop + 1] - begin[start]
-            counts = (_summed(some[part], entries, live[start:stop]) for some in (closer, as_close))
             queries = job.first + start + answerable
-            yield _expanded(
-                queries,
-                relevant[start:stop][answerable],
-                lookup.queries.cells.copies[queries],
-                np.diff(entries)[answerable],
-                job.near.copies[part].astype(np.int64),
-                *counts,
-            )
+            size = items[begin[stop]] - items[begin[start]]
+            entries = _entries(begin, copies, *counted, start, stop, size)
+            yield Ranks(queries, relevant[start:stop][answerable], lookup.queries.cells.copies[queries], *entries)
         start = stop
 
 
-def _summed(counts: Integers, entries: Integers, live: Integers) -> Integers:
-    """Running sums of each query's counts; BEYOND from the first entry that is no longer live."""
-    sums = np.concatenate([[0], np.cumsum(counts)])
-    sizes = np.diff(entries)
-    summed = sums[1:] - np.repeat(sums[entries[:-1]], sizes)
-    dropped = np.arange(len(counts)) - np.repeat(entries[:-1], sizes) >= np.repeat(live, sizes)
-    return np.where(dropped, BEYOND, summed)
-
-
-def _expanded(
-    queries: Integers,
-    relevant: Integers,
-    copies: Integers,
-    sizes: Integers,
-    item_copies: Integers,
+@compiled()
+def _entries(
+    begin: Integers,
+    copies: Counts,
     closer: Integers,
     as_close: Integers,
-) -> Ranks:
-    """One entry for each relevant item, where there was one for each cell."""
-    rows = np.repeat(np.repeat(np.arange(len(sizes)), sizes), item_copies)
-    order = np.arange(len(rows)) - np.repeat(np.cumsum(relevant) - relevant, relevant) + 1
-    return Ranks(
-        queries, relevant, copies, rows, order, np.repeat(closer, item_copies), np.repeat(as_close, item_copies)
-    )
+    live: Integers,
+    start: int,
+    stop: int,
+    size: int,
+) -> tuple[Integers, Integers, Integers, Integers]:
+    """Row, order and both running sums of counts for each of the ``size`` relevant items of queries start .. stop.
+
+    The sums are BEYOND from a query's first cell that is no longer live.
+    """
+    rows, order = np.empty(size, np.int64), np.empty(size, np.int64)
+    all_closer, all_as_close = np.empty(size, np.int64), np.empty(size, np.int64)
+    place, row = 0, 0
+    for query in range(start, stop):
+        first, nth, sum_closer, sum_as_close = place, begin[query], 0, 0
+        for cell in range(begin[query], begin[query + 1]):
+            if cell - nth < live[query]:
+                sum_closer += closer[cell]
+                sum_as_close += as_close[cell]
+            else:
+                sum_closer = sum_as_close = BEYOND
+            for _ in range(copies[cell]):
+                rows[place], order[place] = row, place - first + 1
+                all_closer[place], all_as_close[place] = sum_closer, sum_as_close
+                place += 1
+        row += place > first
+    return rows, order, all_closer, all_as_close

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import struct
 import time
 import zlib
@@ -35,6 +36,9 @@ FORMAT = 1
 """Rises when the files, or the way images are decoded, change."""
 
 FOLDER, PIXELS, INDEX = "decoded_images", ".pixels", ".index"
+
+RESERVED = 2 * 10**9
+"""Bytes that stay free on the disk: checkpoints and results may lie there too."""
 
 _PLACE = struct.Struct("<QIII")
 """Of one image: the offset of its pixels, height, width, their CRC-32."""
@@ -133,6 +137,9 @@ class DecodedImages:
                 end = os.fstat(pixels).st_size
                 if self._bytes_of_others() + end + image.nbytes > self._capacity:
                     self._take_no_more(f"is full (cache_gigabytes: {self._capacity / 1e9:g})")
+                    return
+                if shutil.disk_usage(self._path.parent).free < RESERVED + image.nbytes:
+                    self._take_no_more(f"lies on a disk with less than {RESERVED / 1e9:g} GB left")
                     return
                 try:
                     _write(pixels, image.reshape(-1).data, end)

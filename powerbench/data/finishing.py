@@ -25,20 +25,20 @@ def finish(images: Tensor, spec: InputSpec) -> Tensor:
         raise UserError(f"the transforms give images of {images.shape[1:]} values; trunks need three channels.")
     finished = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     mean, std = (_channels(tuple(values), images.device) for values in (spec.mean, spec.std))
-    parts = len(images) if images.device.type == "cpu" else 1  # a plane stays in a core's cache, a batch does not
+    parts = len(images) if images.device.type == "cpu" else 1  # an image stays in a core's cache, a batch does not
     for given, made in zip(images.chunk(parts), finished.chunk(parts), strict=True):
         for channel in range(3):
-            plane = made[:, channel].copy_(given[:, 2 - channel if spec.space == "BGR" else channel])
-            if images.dtype == torch.uint8:
-                plane.div_(255)
-            if spec.range != (0.0, 1.0):
-                plane.mul_(spec.range[1])
-            plane.sub_(mean[channel]).div_(std[channel])
+            made[:, channel] = given[:, 2 - channel if spec.space == "BGR" else channel]
+        if images.dtype == torch.uint8:
+            made.div_(255)
+        if spec.range != (0.0, 1.0):
+            made.mul_(spec.range[1])
+        made.sub_(mean).div_(std)
     return finished
 
 
 @lru_cache
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """A number a channel (3); each is brought to a device once."""
+    """A number a channel (3 x 1 x 1); each is brought to a device once."""
     with torch.inference_mode(False):
-        return torch.tensor(values, device=device)
+        return torch.tensor(values, device=device).view(3, 1, 1)

@@ -58,28 +58,24 @@ class BatchMaker(torch.utils.data.Dataset):
     def __getitem__(self, request: Request) -> tuple[Tensor, ...] | UserError:
         """The views of a batch, or the user's mistake that prevents it (raised where it can be understood)."""
         recipe = self._recipes[request.part]
+        views: list[list[Tensor]] = [[] for _ in range(1 if recipe.deterministic else request.views)]
         try:
-            started = [self._start(request.part, recipe, int(item)) for item in request.items]
-            if recipe.deterministic:
-                return (stack([recipe.end(image) for image in started]),) * request.views
             with generators_restored():
-                return tuple(stack(self._drawn(request, view, recipe, started)) for view in range(request.views))
+                for place, item in enumerate(request.items):
+                    started = self._start(request.part, recipe, int(item))
+                    for view, images in enumerate(views):
+                        reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
+                        images.append(recipe.end(started))
+            stacked = tuple(stack(images) for images in views)
         except UserError as error:
             return error
+        return stacked * request.views if recipe.deterministic else stacked
 
     def _start(self, part: str, recipe: Recipe, item: int) -> np.ndarray:
         def make() -> np.ndarray:
             return recipe.start(self._dataset.image(item))
 
         return self._kept[part].image(item, make) if part in self._kept else make()
-
-    @staticmethod
-    def _drawn(request: Request, view: int, recipe: Recipe, started: Sequence[np.ndarray]) -> list[Tensor]:
-        drawn = []
-        for place, image in enumerate(started):
-            reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
-            drawn.append(recipe.end(image))
-        return drawn
 
 
 class _Plan(Sampler):

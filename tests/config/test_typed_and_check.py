@@ -123,6 +123,12 @@ def test_metric_names_of_earlier_systems_become_ours():
     assert config.evaluation_metrics == ("recall_at_1",)
 
 
+@pytest.mark.parametrize(("word", "value"), [("off", False), ("False", False), ("on", True), ("true", True)])
+def test_the_cache_is_switched_as_one_would_write_it(word, value):
+    assert config_of(f"--cache {word}").cache is value
+    assert config_of(f"--cache {word} --cache_gigabytes 5").cache_gigabytes == 5
+
+
 def test_numbers_may_be_whole_where_fractions_are_wanted_but_not_the_other_way():
     assert config_of("--checkpoint_seconds 3").checkpoint_seconds == 3
     assert "expected a whole number, not 3.0" in refusal("--seed 3.0")

@@ -80,7 +80,7 @@ def hits_of(results: ExperimentResults) -> list[Hit]:
 def widening_command(results: ExperimentResults, hits: Sequence[Hit], places: Sequence[str] = ()) -> str:
     """The command that continues the search with these bounds moved, and with half as many trials more.
 
-    ``places``: further words that say where things lie.
+    ``places``: further words that say where things lie. Quoted for the shell: a record may come from anyone.
     """
     row = results.experiment
     trials = int(row.budget.get("trials", 0))
@@ -95,8 +95,8 @@ def widening_command(results: ExperimentResults, hits: Sequence[Hit], places: Se
         for parent in parents:
             node = node.setdefault(parent, {})
         node[f"{last}~{hit.axis.key.operator}~"] = hit.widened
-    text = " ".join(shlex.quote(word) for word in words)
-    return " ".join([text, *(f"--{key} {flow(value)}" for key, value in changes.items())])
+    words += [word for key, value in changes.items() for word in (f"--{key}", flow(value))]
+    return shlex.join(words)
 
 
 def warnings_of(results: ExperimentResults, places: Sequence[str] = ()) -> tuple[list[str], str | None]:

@@ -103,12 +103,12 @@ def parallel_coordinates(search: Search) -> list[Plot]:
         places, marks = search.places(axis, search.trials), axis.grid(5)
         labels = axis.labels if axis.values else [f"{value:.3g}" for value in axis.at(marks)]
         ends = numbers([np.nanmin([*places, marks[0]]), np.nanmax([*places, marks[-1]])])
-        shown = {"tickvals": numbers(marks), "ticktext": [_text(label) for label in labels], "range": ends}
+        shown = {"tickvals": numbers(marks), "ticktext": labels, "range": ends}  # these marks are plain text
         dimensions.append({"label": _text(axis.title), "values": numbers(places), **shown})
     dimensions.append({"label": _text(search.label), "values": numbers(search.means)})
     line = {"color": numbers(search.means), "colorscale": _ON_WHITE}
     data = [{"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": -12}]
-    return [{"name": "parallel coordinates", "data": data, "layout": {"margin": {"t": 90, "b": 30, "l": 70, "r": 70}}}]
+    return [{"name": "parallel coordinates", "data": data, "layout": {"margin": {"t": 90, "b": 30, "l": 110, "r": 90}}}]
 
 
 def importance(search: Search) -> list[Plot]:

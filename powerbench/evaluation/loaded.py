@@ -120,7 +120,7 @@ def load_folds(config: ExperimentConfig, places: Places, models: Sequence[FoldMo
     """The trained models of these fold runs, in evaluation mode, on the CPU.
 
     Raises UserError if saved weights are missing, damaged or those of another model; and if the trunk's pretrained
-    weights are missing where it was frozen, or where its network depends on them.
+    weights are missing where it was frozen.
     """
     copies: dict[int, Any] = {}  # of one frozen trunk there is one copy
     return [_load_fold(config, places, model, copies) for model in models]

@@ -35,14 +35,14 @@ def build_trunk(config: ExperimentConfig, places: Places, *, seed: int) -> Trunk
 def build_bare_trunk(config: ExperimentConfig, places: Places) -> Trunk:
     """The trunk for saved weights to be loaded into; its pretrained ones are not read, and need not be there.
 
-    Except for a network of torchvision, whose input and shape can depend on which pretrained weights it has, and
-    for a user's own.
+    (Except for a user's own trunk: what its arguments mean is not known.)
     """
     spec = config.models.trunk
-    library = library_of(find_class("trunk", spec.name))
-    if library == "torchvision" or user_file(spec.name) is not None:
+    if (library := library_of(find_class("trunk", spec.name))) is not None:
+        return library_trunk(library, spec.name, thaw(spec.args), places.pytorch_home, bare=True)
+    if user_file(spec.name) is not None:
         return _build(spec, places.pytorch_home, 0)
-    unread = {key: None for key in ("pretrained", "weights") if library or accepts("trunk", spec.name, key)}
+    unread = {key: None for key in ("pretrained", "weights") if accepts("trunk", spec.name, key)}
     return _build(ClassSpec.model_validate({spec.name: {**thaw(spec.args), **unread}}), places.pytorch_home, 0)
 
 

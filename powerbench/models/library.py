@@ -61,16 +61,19 @@ def refuse_arguments(factory: Callable[..., Any], name: str, args: Mapping[str, 
             raise UserError(f"{name} refuses its arguments {own}: {error}", where=where) from error
 
 
-def library_trunk(library: str, name: str, args: Mapping[str, Any], pytorch_home: str | None) -> Trunk:
+def library_trunk(
+    library: str, name: str, args: Mapping[str, Any], pytorch_home: str | None, *, bare: bool = False
+) -> Trunk:
     """Build a trunk of ``library`` and cut off its last linear layer.
 
-    Raises UserError if the network has no such layer, or if its weights cannot be had or do not fit.
+    bare: its weights are not read, and need not be there; all else is as with them. Raises UserError if the network
+    has no such layer, or if its weights cannot be had or do not fit.
     """
-    file = library_weights_file(library, name, args, pytorch_home)
+    file = None if bare else library_weights_file(library, name, args, pytorch_home)
     own = {key: value for key, value in args.items() if key not in ("pretrained", "weights")}
     is_given = file is not None and str(args.get("weights") or "").endswith(file.name)
     build = _build_timm if library == "timm" else _build_torchvision
-    network, spec = build(name, own, args.get("weights"), None if is_given else file)
+    network, spec = build(name, own, _published(library, name, args), None if is_given else file)
     path, classifier = _last_linear(network, name)
     loaded = file is not None
     if file is not None and is_given:
@@ -90,6 +93,14 @@ def library_trunk(library: str, name: str, args: Mapping[str, Any], pytorch_home
     )
 
 
+def _published(library: str, name: str, args: Mapping[str, Any]) -> Any:
+    """Torchvision's description of the published weights that are asked for; None for random ones, or a file."""
+    wanted = args.get("weights")
+    if library != "torchvision" or not (args.get("pretrained", True) or wanted) or Path(str(wanted)).suffix:
+        return None
+    return _torchvision_weights(name, wanted)
+
+
 def _torchvision_weights(name: str, wanted: str | None) -> Any:
     from torchvision import models
 
@@ -104,16 +115,15 @@ def _torchvision_weights(name: str, wanted: str | None) -> Any:
     return known[wanted]
 
 
-def _build_torchvision(
-    name: str, own: dict[str, Any], wanted: str | None, file: Path | None
-) -> tuple[nn.Module, InputSpec]:
+def _build_torchvision(name: str, own: dict[str, Any], weights: Any, file: Path | None) -> tuple[nn.Module, InputSpec]:
     from torchvision import models
 
     if name in ("inception_v3", "googlenet"):
-        own = {"init_weights": file is None, **own}
-    weights = None if file is None else _torchvision_weights(name, wanted)
+        own = {"init_weights": file is None and weights is None, **own}
+    if file is None and weights is not None:
+        own = {**_set_by_weights(name, weights), **own}
     with _hub_at(file):
-        network = models.get_model(name, weights=weights, **own)
+        network = models.get_model(name, weights=weights if file else None, **own)
     if hasattr(network, "aux_logits"):  # in training mode these would give several outputs
         network.aux_logits = False
         for auxiliary in ("AuxLogits", "aux1", "aux2"):
@@ -123,6 +133,13 @@ def _build_torchvision(
         return network, InputSpec()
     settings = weights.transforms()
     return network, InputSpec(mean=tuple(settings.mean), std=tuple(settings.std))
+
+
+def _set_by_weights(name: str, weights: Any) -> dict[str, Any]:
+    """The arguments that torchvision sets by itself for a network with published weights."""
+    if name in ("inception_v3", "googlenet"):
+        return {"transform_input": True}
+    return {"image_size": weights.meta["min_size"][0]} if name.startswith("vit_") else {}
 
 
 @contextmanager
@@ -137,7 +154,7 @@ def _hub_at(file: Path | None) -> Iterator[None]:
         torch.hub.set_dir(before)
 
 
-def _build_timm(name: str, own: dict[str, Any], wanted: str | None, file: Path | None) -> tuple[nn.Module, InputSpec]:
+def _build_timm(name: str, own: dict[str, Any], weights: Any, file: Path | None) -> tuple[nn.Module, InputSpec]:
     import timm
 
     logging.getLogger("timm").setLevel(logging.WARNING)

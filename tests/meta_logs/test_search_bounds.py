@@ -1,5 +1,7 @@
 """The warning that the chosen setting lies on a bound, and the command that widens it."""
 
+import shlex
+
 import pytest
 from synthetic_searches import PREFIX, results_with
 
@@ -44,12 +46,19 @@ def test_the_command_names_every_bound_that_was_hit_once():
     assert widening_command(results, hits_of(results)) == (
         "python run.py --experiment_name mine --root_experiment_folder /experiments --bayes_opt_iters 38 "
         "--merge_argparse_when_resuming "
-        "--loss_funcs {metric_loss: {Loss: {a~BAYESIAN~: [0.0, 1.5], b~LOG_BAYESIAN~: [0.0001, 100.0]}}}"
+        "--loss_funcs '{metric_loss: {Loss: {a~BAYESIAN~: [0.0, 1.5], b~LOG_BAYESIAN~: [0.0001, 100.0]}}}'"
     )
     found, command = warnings_of(results)
     assert command is not None
     assert found[0].startswith("the best trial's a = 1 lies on its upper bound 1 (within 1% of the range")
     assert found[1].startswith("the best trial's b = 0.01 lies on its lower bound 0.01")
+
+
+def test_nothing_in_a_name_is_run_by_the_shell():
+    results = results_with({"$(touch x); p": ("BAYESIAN", [0, 1])}, [{"$(touch x); p": 1.0}], [0.4], name="`touch y`")
+    words = shlex.split(warnings_of(results)[1])
+    assert words[3] == "`touch y`"
+    assert words[-1] == "{metric_loss: {Loss: {$(touch x); p~BAYESIAN~: [0.0, 1.5]}}}"
 
 
 def test_zero_as_a_lower_bound_may_be_a_limit_by_nature():

@@ -3,7 +3,7 @@ import torch
 
 from powerbench.errors import UserError
 from powerbench.files import sha256_of
-from powerbench.models.building import build_trunk, weights_identity
+from powerbench.models.building import build_bare_trunk, build_trunk, weights_identity
 from tests.data.making import config_of, places_in
 
 
@@ -84,6 +84,27 @@ def test_timm_weights_come_from_the_hub_folder(tmp_path):
     torch.testing.assert_close(trunk(images, ("logits",))["logits"], network(images))
     assert trunk.identity == "resnet10t, ImageNet"
     assert weights_identity(config, places) == sha256_of(file)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "resnet10t"])
+def test_a_bare_trunk_is_the_same_network_without_the_file_of_its_weights(tmp_path, name):
+    import timm
+    from safetensors.torch import save_file
+    from torchvision.models import googlenet
+
+    torch.manual_seed(1)
+    if name == "googlenet":  # published weights make it transform its input
+        torch.save(googlenet(init_weights=False).state_dict(), hub_file(tmp_path, "googlenet-1378be20.pth"))
+    else:
+        save_file(timm.create_model(name).state_dict(), hub_file(tmp_path, f"timm_{name}.c3_in1k.safetensors"))
+    config = config_of({name: {"pretrained": "imagenet"}})
+    trunk = build_trunk(config, places_in(tmp_path), seed=0).eval()
+    bare = build_bare_trunk(config, places_in(tmp_path / "elsewhere")).eval()
+    bare.load_state_dict(trunk.state_dict())
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(bare(images)["pooled"], trunk(images)["pooled"])
+    assert bare.input == trunk.input
+    assert bare.network.state_dict().keys() == trunk.network.state_dict().keys()
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet10t"])

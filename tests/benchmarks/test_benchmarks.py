@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import _retrieval_page, retrieval
+from benchmarks import _retrieval_page, retrieval, retrieval_on_gpu
 from benchmarks._class_structured import CLASSES, embeddings
 
 
@@ -30,7 +30,7 @@ def received(monkeypatch):
 
 def test_all_benchmarks_run_unless_some_are_named(received):
     program.main([])
-    assert received == [("disk_use", []), ("harness_share", []), ("retrieval", [])]
+    assert received == [("disk_use", []), ("harness_share", []), ("retrieval", []), ("retrieval_on_gpu", [])]
     received.clear()
     program.main(["retrieval", "disk_use"])
     assert received == [("retrieval", []), ("disk_use", [])]
@@ -44,7 +44,7 @@ def test_what_follows_a_name_goes_to_that_benchmark(received):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["A"], "no benchmark named 'A' (there are: disk_use, harness_share, retrieval)"),
+        (["A"], "no benchmark named 'A' (there are: disk_use, harness_share, retrieval"),
         (["A", "retrieval"], "no benchmark named 'A'"),
         (["--output", "there"], "--output is for one benchmark: name it first"),
         (["retrieval", "disk_use", "--output", "there"], "--output is for one benchmark"),
@@ -97,6 +97,13 @@ def test_the_page_shows_medians_ranges_and_ratios(tmp_path):
     assert "| 200,000 | 0.800 | 60.00 | 1.00 | not run |  | 600 | not run |" in page
     assert "differ by 5e-02 at most" in page
     assert "would take 25 CPU minutes" in page  # 60 s times 5 squared
+
+
+def test_a_device_is_compared_with_the_cpu(capsys):
+    retrieval_on_gpu.main(["--device", "cpu", "--items", "300", "--memory", "100000"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0].split(", ")[1] for line in lines] == ["easy", "hard"]
+    assert all(line.endswith("values equal") for line in lines)
 
 
 def test_sets_have_the_sizes_of_the_published_ones():

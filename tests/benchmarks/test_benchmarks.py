@@ -91,10 +91,10 @@ def test_the_page_shows_medians_ranges_and_ratios(tmp_path):
     _retrieval_page.write([*ours, *theirs], [*ours, *theirs, row("powerbench", 200_000, 60.0)], tmp_path)
     page = (tmp_path / "retrieval.md").read_text()
     assert (
-        "| SOP easy | 60,502 x 128 | 0.800 | 1 | 6.00 (5.00–9.00) | 30.00 | 5.0 | 6.00 (5.00–9.00) | 30.00 "
-        "| 1.00, 17% | 60 (50–90) | 300 |" in page
+        "| SOP easy | 60,502 x 128 | 0.800 | 1 | 6.00 (5.00–9.00) | 30.0 | 5.0 | 6.00 (5.00–9.00) | 30.0 "
+        "| 1.00, 17% | 60.0 (50.0–90.0) | 300 |" in page
     )
-    assert "| 200,000 | 0.800 | 60.00 | 1.00 | not run |  | 600 | not run |" in page
+    assert "| 200,000 | 0.800 | 60.0 | 1.00 | not run |  | 600 | not run |" in page
     assert "differ by 5e-02 at most" in page
     assert "would take 25 CPU minutes" in page  # 60 s times 5 squared
 

@@ -75,6 +75,10 @@ class Pair:
     def cpu(self) -> float:
         return float(median(row["cpu_s"] for row in self.ours))
 
+    def both(self, cost: str) -> list[str]:
+        """A cost of both engines."""
+        return [_spread([row[cost] for row in rows]) for rows in (self.ours, self.theirs)]
+
     @property
     def ratio(self) -> str:
         return f"{median(row['cpu_s'] for row in self.theirs) / self.cpu:.1f}" if self.theirs else ""
@@ -118,12 +122,9 @@ def _of_sets(pairs: Iterable[Pair]) -> str:
     lines = []
     for pair in pairs:
         key = pair.key
-        floor = f"{pair.floor:.2f}, {pair.floor / pair.cpu:.0%}"
+        floor = f"{_shown(pair.floor)}, {pair.floor / pair.cpu:.0%}"
         name, size = f"{key['set']} {key['separation']}", f"{key['items']:,} x {key['dimensions']}"
-        cpu, wall, memory = (
-            [_spread(rows, name, digits) for rows in (pair.ours, pair.theirs)]
-            for name, digits in (("cpu_s", 2), ("wall_s", 2), ("added_mib", 0))
-        )
+        cpu, wall, memory = (pair.both(cost) for cost in ("cpu_s", "wall_s", "added_mib"))
         score = f"{pair.ours[0]['map_at_r']:.3f}"
         lines.append([name, size, score, str(key["threads"]), *cpu, pair.ratio, *wall, floor, *memory])
     return _markdown(titles, lines)
@@ -133,12 +134,9 @@ def _of_growth(pairs: Iterable[Pair]) -> str:
     titles = ["items", "MAP@R", "CPU s", "products", "AccuracyCalculator", "times less", "MiB", "AccuracyCalculator"]
     lines = []
     for pair in pairs:
-        cpu, memory = (
-            [_spread(rows, name, digits) for rows in (pair.ours, pair.theirs)]
-            for name, digits in (("cpu_s", 2), ("added_mib", 0))
-        )
+        cpu, memory = pair.both("cpu_s"), pair.both("added_mib")
         score = f"{pair.ours[0]['map_at_r']:.3f}"
-        lines.append([f"{pair.key['items']:,}", score, cpu[0], f"{pair.floor:.2f}", cpu[1], pair.ratio, *memory])
+        lines.append([f"{pair.key['items']:,}", score, cpu[0], _shown(pair.floor), cpu[1], pair.ratio, *memory])
     return _markdown(titles, lines)
 
 
@@ -154,12 +152,16 @@ def _million(growth: Sequence[Pair]) -> str:
     )
 
 
-def _spread(rows: Rows, name: str, digits: int) -> str:
-    values = [row[name] for row in rows]
+def _spread(values: Sequence[float]) -> str:
+    """The median, with the range in brackets."""
     if not values:
         return "not run"
-    middle, low, high = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
+    middle, low, high = (_shown(value) for value in (median(values), min(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def _shown(value: float) -> str:
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3}f}"
 
 
 def _markdown(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

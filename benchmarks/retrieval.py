@@ -21,7 +21,7 @@ from benchmarks._retrieval_worker import ACCURACY_CALCULATOR, POWERBENCH
 
 Row = dict[str, Any]
 
-SETS = {"CUB": (5_924, 128, 7), "Cars": (8_131, 512, 7), "SOP": (60_502, 128, 3)}
+SETS = {"CUB": (5_924, 128, 7), "Cars": (8_131, 512, 7), "SOP": (60_502, 128, 2)}
 """Items, dimensions, and how often each engine measures: classes are as many and as large as in the test sets."""
 EASY, HARD, EVEN_EASY, EVEN_HARD = "easy", "hard", "easy, even axes", "hard, even axes"
 SPREADS = {
@@ -43,7 +43,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER", help="default: %(default)s")
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--repetitions", type=int, help="of each measurement (default: 7, 7 and 3 for the sets)")
+    parser.add_argument("--repetitions", type=int, help="of each measurement (default: 7, 7 and 2 for the sets)")
     parser.add_argument("--growth", nargs="*", type=int, default=list(GROWTH), help="items, with SOP's class sizes")
     asked = parser.parse_args(words)
     rows: list[Row] = []

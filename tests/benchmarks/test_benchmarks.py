@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import _retrieval_page, retrieval
+from benchmarks import _retrieval_page, retrieval, retrieval_on_gpu
 from benchmarks._class_structured import CLASSES, embeddings
 
 NAMES = sorted(path.stem for path in Path(retrieval.__file__).parent.glob("[!_]*.py"))
@@ -94,12 +94,19 @@ def test_the_page_shows_medians_ranges_and_ratios(tmp_path):
     _retrieval_page.write([*ours, *theirs], [*ours, *theirs, row("powerbench", 200_000, 60.0)], tmp_path)
     page = (tmp_path / "retrieval.md").read_text()
     assert (
-        "| SOP easy | 60,502 x 128 | 0.800 | 1 | 6.00 (5.00–9.00) | 30.00 | 5.0 | 6.00 (5.00–9.00) | 30.00 "
-        "| 1.00, 17% | 60 (50–90) | 300 |" in page
+        "| SOP easy | 60,502 x 128 | 0.800 | 1 | 6.00 (5.00–9.00) | 30.0 | 5.0 | 6.00 (5.00–9.00) | 30.0 "
+        "| 1.00, 17% | 60.0 (50.0–90.0) | 300 |" in page
     )
-    assert "| 200,000 | 0.800 | 60.00 | 1.00 | not run |  | 600 | not run |" in page
+    assert "| 200,000 | 0.800 | 60.0 | 1.00 | not run |  | 600 | not run |" in page
     assert "differ by 5e-02 at most" in page
     assert "would take 25 CPU minutes" in page  # 60 s times 5 squared
+
+
+def test_a_device_is_compared_with_the_cpu(capsys):
+    retrieval_on_gpu.main(["--device", "cpu", "--items", "300", "--memory", "100000"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0].split(", ")[1] for line in lines] == ["easy", "hard"]
+    assert all(line.endswith("values equal") for line in lines)
 
 
 def test_sets_have_the_sizes_of_the_published_ones():

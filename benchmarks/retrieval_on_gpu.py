@@ -32,14 +32,14 @@ def main(words: Sequence[str]) -> None:
         print("torch finds no GPU here: nothing measured")
         return
     for items in asked.items:
-        for separation, spread in SPREADS["SOP"].items():
-            _measure(items, separation, spread, Backend("torch", asked.device, asked.memory))
+        for separation, (spread, decay) in SPREADS["SOP"].items():
+            _measure(items, separation, spread, decay, Backend("torch", asked.device, asked.memory))
 
 
-def _measure(items: int, separation: str, spread: float, backend: Backend) -> None:
+def _measure(items: int, separation: str, spread: float, decay: float, backend: Backend) -> None:
     of_sop = CLASSES["SOP"]()
     counts = of_sop if items == of_sop.sum() else sizes_like(of_sop, items)
-    x, labels = embeddings(counts, 128, spread)
+    x, labels = embeddings(counts, 128, spread, decay=decay)
     measure(x[:1500], labels[:1500], METRICS, backend=backend)  # compiles, and starts the device's libraries
     times, on_gpu = [], backend.device.startswith("cuda")
     if on_gpu:

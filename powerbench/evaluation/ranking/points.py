@@ -60,7 +60,7 @@ class Space:
 
 def space_of(distance: Distance, *sets: Embeddings) -> Space:
     """A space for all items of some sets of embeddings (N x D each)."""
-    peak = max((float(np.abs(some).max()) for some in sets if some.size), default=0.0)
+    peak = max((float(max(some.max(), -some.min())) for some in sets if some.size), default=0.0)
     far = peak > 0 and not 1e-12 < peak < 1e12  # squares would leave the range of float32
     unit = float(2.0 ** -np.frexp(peak)[1]) if far and distance == "euclidean" else 1.0
     total = sum(sum_rows(some, _factors(some, distance, unit)) for some in sets)

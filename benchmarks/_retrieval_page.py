@@ -187,6 +187,7 @@ def _plot(growth: Sequence[Pair], file: Path) -> None:
     for axes, title, scale in ((cost, "CPU seconds, 1 thread", "log"), (memory, "MiB added", "symlog")):
         axes.set(xscale="log", yscale=scale, xlabel="items", ylabel=title)  # small sets may add nothing
         axes.grid(alpha=0.3)
+    memory.set_ylim(bottom=0)
     cost.legend()
     figure.tight_layout()
     figure.savefig(file, dpi=120)

@@ -188,9 +188,10 @@ def _plot(growth: Sequence[Pair], file: Path) -> None:
         memory.plot(items, [max(row["added_mib"] for row in rows) for _, rows in some], marker="o", label=engine)
     items = [pair.key["items"] for pair in growth]
     cost.plot(items, [pair.floor for pair in growth], linestyle="--", color="grey", label="matrix products alone")
-    for axes, title in ((cost, "CPU seconds, 1 thread"), (memory, "MiB added")):
-        axes.set(xscale="log", yscale="log", xlabel="items", ylabel=title)
+    for axes, title, scale in ((cost, "CPU seconds, 1 thread", "log"), (memory, "MiB added", "symlog")):
+        axes.set(xscale="log", yscale=scale, xlabel="items", ylabel=title)  # small sets may add nothing
         axes.grid(alpha=0.3)
+    memory.set_ylim(bottom=0)
     cost.legend()
     figure.tight_layout()
     figure.savefig(file, dpi=120)

@@ -21,6 +21,7 @@ _CAPTIONS = {
     "contours": "The model over two parameters, the others as in the chosen trial",
     "parallel_coordinates": "Every trial from parameter to parameter: darker is better",
     "importance": "What explains the model's variation over the searched space",
+    "papers": "What papers reported beside what is measured here: their trunks, sizes and protocols differ",
 }
 OPTIMIZATION_PAGE = "optimization_plots.html"
 """The page of the search beside the report."""

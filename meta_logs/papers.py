@@ -77,16 +77,21 @@ def _below(keys: Mapping[str, Any], name: str) -> Any:
     return next((value for raw, value in keys.items() if parse_key(raw, "").name == name), None)
 
 
-def write_papers(store: Store, row: ExperimentRow, folder: Path) -> None:
-    """Write ``papers.png`` and ``papers.csv``, ``.md``, ``.tex``: for an experiment with one of the losses on one of
-    the datasets, all such experiments of its store under its protocol, measured or not; else nothing."""
+def write_papers(store: Store, row: ExperimentRow, folder: Path) -> bytes | None:
+    """Write ``papers.png`` and ``papers.csv``, ``.md``, ``.tex``, and return the picture.
+
+    For an experiment with one of the losses on one of the datasets: all such experiments of its store under its
+    protocol, measured or not. For another one nothing, and ``None``.
+    """
     dataset = dataset_of(row)
     if dataset is None or loss_of(row) is None:
-        return
+        return None
     alike = [other for other in store.experiments() if other.protocol_fingerprint == row.protocol_fingerprint]
     measured = {other.name: results_of(store, other.name) for other in alike if loss_of(other)}
     papers_table(dataset, measured).write(folder, "papers")
-    write_atomic(folder / "papers.png", papers_figure(dataset, measured))
+    picture = papers_figure(dataset, measured)
+    write_atomic(folder / "papers.png", picture)
+    return picture
 
 
 def papers_table(dataset: str, measured: Mapping[str, ExperimentResults]) -> Table:

@@ -35,7 +35,9 @@ def write_report(store: Store, name: str, folder: Path) -> None:
     interactive = optimization_page(search)
     if interactive is not None:
         write_atomic(folder / OPTIMIZATION_PAGE, interactive)
-    write_papers(store, results.experiment, folder)
+    papers = write_papers(store, results.experiment, folder)
+    if papers is not None:
+        figures["papers"] = papers
     write_atomic(folder / "report.html", report_page(results, figures))
 
 

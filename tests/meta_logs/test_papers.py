@@ -7,6 +7,7 @@ import pytest
 from synthetic_experiments import PROTOCOL, make_experiment
 
 from meta_logs.papers import dataset_of, loss_of, papers_figure, papers_table, reported, write_papers
+from meta_logs.report import write_report
 from meta_logs.results import results_of
 from meta_logs.suite import write_suite
 
@@ -50,7 +51,9 @@ def test_measured_numbers_of_the_same_protocol_stand_beside_the_papers(store, tm
     mine = with_loss(store, "mine", "ContrastiveLoss")
     with_loss(store, "theirs", "TripletMarginLoss", seed=1)
     with_loss(store, "elsewhere", "TripletMarginLoss", fingerprint="other", protocol={**PROTOCOL, "patience": 3})
-    write_papers(store, mine, tmp_path)
+    write_report(store, "mine", tmp_path)
+    assert mine.protocol_fingerprint == store.experiment("theirs").protocol_fingerprint
+    assert "What papers reported beside" in (tmp_path / "report.html").read_text()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "papers.csv").read_text())))
     ours = [row for row in rows if row["Paper"].startswith("measured here")]
     assert {(row["Loss"], row["Paper"]) for row in ours} == {
@@ -76,7 +79,7 @@ def test_reports_and_suites_on_other_data_or_losses_have_none(store, tmp_path):
     with_loss(store, "arc", "ArcFaceLoss", reproductions=0)
     with_loss(store, "emoji", "ContrastiveLoss", reproductions=0, protocol={**PROTOCOL, "dataset": {"Emoji200": {}}})
     for name in ("arc", "emoji"):
-        write_papers(store, store.experiment(name), tmp_path / name)
+        assert write_papers(store, store.experiment(name), tmp_path / name) is None
         assert not (tmp_path / name).exists()
     with_loss(store, "contrastive", "ContrastiveLoss")
     write_suite(store, {"arcface": "arc", "contrastive": "contrastive"}, tmp_path / "suite", title="t")

@@ -15,6 +15,7 @@ from powerbench.errors import UserError
 from powerbench.legacy.keys import OldKey, translate
 
 _FOLDERNAMES = "config_foldernames"
+_BATCH_256 = "with_256_batch"
 _DIFFS = re.compile(r"resume_training_config_diffs_(\d+(?:_\d+)*)")
 _CHOSEN = {"best_parameters.yaml": "best_parameters", "bayes_opt_parameters.yaml": "parameters"}
 """Files beside ``configs`` that hold searched parameters' values, and the key that they may stand under."""
@@ -37,6 +38,7 @@ def load_old_config(
     old = _read(sorted(configs.glob("*.yaml")), {})
     if not old:
         raise UserError("holds no config (no config_*.yaml).", where=str(configs))
+    names = _where_they_are_now(names)
     present = [category for category in CATEGORIES if (configs / f"{category}.yaml").is_file()]
     notes = [f"{configs} has its own {name}.yaml; --{name} is not read." for name in names if name in present]
     notes += [
@@ -54,6 +56,15 @@ def load_old_config(
     for change in translation.changes:
         merged = merged.with_overrides({change.key: change.value}, change.source)
     return MergedConfig(merged.categories, merged.origins, (*merged.notes, *notes, *translation.notes))
+
+
+def _where_they_are_now(names: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+    """The lists of the command line; batches of 256 were a config of models once."""
+    moved = [name for name in names.get("config_models", ()) if name == _BATCH_256]
+    if not moved:
+        return names
+    models = [name for name in names["config_models"] if name != _BATCH_256]
+    return {**names, "config_models": models, "config_general": [*names.get("config_general", ("default",)), *moved]}
 
 
 def given_by(merged: MergedConfig, folder: Path) -> frozenset[str]:

@@ -83,6 +83,12 @@ def test_missing_categories_are_taken_from_the_lists_that_are_given_or_the_defau
     assert not {"dataset", "patience"} & given_by(merged, tmp_path)
 
 
+def test_batches_of_256_were_a_config_of_models(tmp_path):
+    names = {"config_models": ("default", "with_256_batch")}
+    merged = loaded(write_configs(tmp_path, only=("config_loss_and_miners",)), names)
+    assert config_of(merged).trainer.batch_size == 256
+
+
 def test_lists_for_categories_that_the_folder_has_are_not_read(tmp_path):
     merged = loaded(write_configs(tmp_path), {"config_general": ("default", "with_sop")})
     assert config_of(merged).save_interval == 2

@@ -29,7 +29,7 @@ from powerbench.config.user_files import wherever_they_lie
 from powerbench.data.recipes import Recipe
 from powerbench.datasets.contract import Dataset
 from powerbench.environment import environment_of_process
-from powerbench.files import file_lock, write_atomic
+from powerbench.files import file_lock
 from powerbench.jobs import Places
 
 FORMAT = 1
@@ -92,8 +92,9 @@ class DecodedImages:
             return
         record = self._path.with_suffix(".json")
         try:
+            record.parent.mkdir(parents=True, exist_ok=True)
             if not record.exists():
-                write_atomic(record, json.dumps(self._key, indent=1))
+                record.write_text(json.dumps(self._key, indent=1), encoding="utf-8")
             self._opened = self._opened_with(PIXELS), self._opened_with(INDEX)
         except OSError as error:
             self._usable = False

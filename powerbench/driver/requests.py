@@ -112,7 +112,14 @@ def _collect_changes(old: Any, new: Any, path: str, paths: list[str]) -> None:
             else:
                 paths.append(below)
     elif old != new and not (_says_nothing(old) and _says_nothing(new)):
-        paths.append(path)
+        paths += _free_settings(old, new, path) or [path]
+
+
+def _free_settings(old: Any, new: Any, path: str) -> list[str]:
+    """The settings of one side where the other has none and all of them are free: ``{CUB200: {download: True}}``."""
+    given = new if _says_nothing(old) else old if _says_nothing(new) else None
+    below = [f"{path}/{key}" for key in given] if isinstance(given, Mapping) else []
+    return below if all(map(is_free, below)) else []
 
 
 def _says_nothing(value: Any) -> bool:

@@ -1,6 +1,6 @@
 import pytest
 
-from powerbench.driver.requests import Request, changed_paths, requested_config
+from powerbench.driver.requests import Request, changed_paths, requested_config, result_changes
 from powerbench.errors import UserError
 from powerbench.plan import Budget
 from powerbench.store.rows import ExperimentRow
@@ -68,3 +68,13 @@ def test_other_settings_are_taken_with_the_merge_flag():
 def test_what_cannot_change_a_result_may_change(overrides):
     merged, _ = requested_config(Request("x", overrides=overrides), known(STORED), None)
     assert merged.flat().keys() >= overrides.keys()
+
+
+def test_a_class_with_nothing_but_free_settings_is_the_class_alone():
+    alone = {"config_dataset": {"dataset": {"CUB200": None}}}
+    downloaded = {"config_dataset": {"dataset": {"CUB200": {"download": True, "root": "x"}}}}
+    other = {"config_dataset": {"dataset": {"CUB200": {"download": True, "year": 2010}}}}
+    for first, second in ((alone, downloaded), (downloaded, alone)):
+        assert changed_paths(first, second) == ["dataset/CUB200/download", "dataset/CUB200/root"]
+        assert result_changes(first, second) == []
+    assert result_changes(alone, other) == ["dataset/CUB200"]

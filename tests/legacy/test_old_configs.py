@@ -3,6 +3,7 @@
 import pytest
 
 from powerbench.config.typed import typed
+from powerbench.driver.origin import read_origin
 from powerbench.errors import UserError
 from powerbench.legacy.configs import given_by, load_old_config
 from powerbench.legacy.folder import has_old_configs, holds_old_experiment
@@ -187,3 +188,16 @@ def test_our_own_folders_are_told_from_old_ones(tmp_path):
     assert not has_old_configs(ours)
     (old / "record.json").touch()
     assert not has_old_configs(old)
+
+
+@pytest.mark.parametrize(("only", "changed"), [(None, True), (PUBLISHED, False)])
+def test_only_what_the_folder_gives_can_be_changed(tmp_path, only, changed):
+    origin = read_origin(write_configs(tmp_path, only=only), {}, None)
+    recipe = {
+        "dataset~OVERRIDE~": {"CUB200": {"download": True}},
+        "split_manager~SWAP~1": {"MLRCSplitManager": {}},
+        "seed": 5,
+    }
+    found = origin.changes(origin.merged.with_overrides(recipe).categories)
+    assert {path.partition("/")[0] for path in found} == ({"split_manager"} if changed else set())
+    assert origin.reproductions == ()

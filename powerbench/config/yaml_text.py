@@ -18,6 +18,8 @@ _SPECIAL_FLOAT = r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 _LOST_COLON = re.compile(r"([\w.]+~[A-Z_]+~\d*)\s*[{\[]")
 _BREADTH_OF_A_LINE = 10_000
 _MOST_VALUES = 1_000_000
+_LONGEST_KEY = 500
+"""Characters; quoted they are still fewer than the 1024 that a reader looks ahead."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -69,6 +71,12 @@ class _Dumper(yaml.SafeDumper):
         """Line breaks other than the usual one are lost unless they are escaped."""
         style = '"' if _OTHER_LINE_BREAKS.search(text) else None
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    def check_simple_key(self) -> bool:
+        """Keys such as the path of a user's file stay on their line (PyYAML puts ``?`` before longer ones than 127)."""
+        event = self.event
+        long = isinstance(event, yaml.ScalarEvent) and event.value.isprintable() and len(event.value) < _LONGEST_KEY
+        return bool(super().check_simple_key() or long)
 
 
 def _our_scalars(resolvers: dict[str, list[tuple[str, re.Pattern[str]]]]) -> dict[str, list[tuple[str, Any]]]:

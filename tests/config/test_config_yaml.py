@@ -119,3 +119,11 @@ def test_what_is_written_is_read_back(value):
 
     text = dump_yaml(value)
     assert yaml_text.yaml.load(text, yaml_text._Loader) == value
+
+
+def test_long_keys_stay_on_their_line_and_are_read_back():
+    for length in (100, 127, 128, 300, 499, 500, 700):
+        content = {"losses": {"/" + "x" * length + ".py:Loss": {"margin": 1}, "é \"'#:" * (length // 6): 2}}
+        text = dump_yaml(content)
+        assert parse_yaml(text, "here") == content
+        assert ("? " in text) == (length >= 499)

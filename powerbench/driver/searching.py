@@ -10,7 +10,7 @@ import json
 from powerbench.driver.preparing import GIVEN, Prepared
 from powerbench.driver.runs import Runs
 from powerbench.errors import PowerbenchError
-from powerbench.search.proposing import Outcome, propose, visible
+from powerbench.search.proposing import Outcome, propose
 from powerbench.store.rows import TrialKind, TrialRow, best_trial
 
 
@@ -139,7 +139,8 @@ def _next_point(prepared: Prepared, trials: list[TrialRow]) -> dict[str, object]
         seed=config.seed,
         index=index,
         parameters=[trial.parameters for trial in trials],
-        outcomes=visible([_outcome(trial) for trial in trials], index=index, parallel=config.parallel_trials),
+        outcomes=[_outcome(trial) for trial in trials],
+        parallel=config.parallel_trials,
         primary=config.hook_container.primary_metric,
     )
 

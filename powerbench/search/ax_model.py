@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,7 +70,12 @@ def _attach(
     outcomes: Sequence[Outcome | None],
     metric: str,
 ) -> None:
+    """Attach the trials in index order and what came of them in one table: trial by trial, Ax sorts all data anew."""
+    from ax.core.data import Data, DataRow
+
     noise_known = all(o is None or o.failed or o.sem is not None for o in outcomes)
+    experiment = client._experiment
+    rows = []
     for point, outcome in zip(parameters, outcomes, strict=True):
         coordinates = _to_ax(space, point)
         if coordinates is None:
@@ -80,8 +86,12 @@ def _attach(
         if outcome.failed:
             client.mark_trial_abandoned(index)
         else:
-            value = (outcome.mean, outcome.sem) if noise_known else outcome.mean
-            client.complete_trial(index, raw_data={metric: value})
+            sem = outcome.sem if noise_known and outcome.sem is not None else math.nan
+            rows.append(DataRow(index, experiment.trials[index].arm.name, metric, metric, outcome.mean, sem))
+    if rows:
+        experiment.attach_data(Data(data_rows=rows))
+    for row in rows:
+        experiment.trials[row.trial_index].mark_completed()
 
 
 def _free(space: Space) -> list[tuple[int, Parameter]]:

@@ -60,12 +60,14 @@ def propose(
     index: int,
     parameters: Sequence[Mapping[str, Any]],
     outcomes: Sequence[Outcome | None],
+    parallel: int = 1,
     primary: str = "map_at_r",
 ) -> Point:
     """The parameters of trial ``index``, keyed by path, in the space's types.
 
-    ``parameters`` are those of trials 0..index-1 and ``outcomes`` what came of them, None where that
-    may not be known yet (see :func:`visible`). ``primary`` names the metric that is maximised.
+    ``parameters`` are those of trials 0..index-1 and ``outcomes`` what came of them, None where that is not known;
+    with ``parallel`` trials at a time those after index-parallel change nothing (see :func:`visible`). ``primary``
+    names the metric that is maximised.
     A point is not proposed twice, unless the space has no other left. Earlier trials may lie outside
     the space, as they do after its bounds were changed.
 
@@ -77,6 +79,7 @@ def propose(
         )
     if strategy == "grid":
         return space.grid_point(index)
+    outcomes = visible(outcomes, index=index, parallel=parallel)
     point = _first_choice(space, strategy, seed, index, parameters, outcomes, primary)
     return _unless_taken(point, space, seed, index, parameters, outcomes)
 

@@ -1,0 +1,119 @@
+"""How good the search is: ours, Ax's fast default, Sobol, random and the published runs on published response surfaces.
+
+Every optimiser searches the same surfaces with the same noise; what it finds is judged by the noise-free surface. Each
+search is one line of ``searches.jsonl`` in ``--output``: an interrupted run continues, and parts add up. From all lines
+there, ``search_quality.md`` and ``.png`` are written anew. Without options a small part runs, some minutes; ``--full``
+is everything, ten seeds of 50 trials, which takes CPU hours. Other options choose a part of either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import _search_report
+from benchmarks._optimisers import MODEL_FREE, OPTIMISERS
+from benchmarks._surfaces import Noisy, surfaces
+
+TOLD = ("nothing", "folds", "sd")
+SMALL = {
+    "surfaces": ["cub_triplet", "cub_proxy_nca"],
+    "seeds": 3,
+    "trials": 25,
+    "noise": [0.003],
+    "told": ["nothing"],
+    "parallel": [1],
+}
+FULL = {
+    "surfaces": list(surfaces()),
+    "seeds": 10,
+    "trials": 50,
+    "noise": [0.003, 0.02],
+    "told": list(TOLD),
+    "parallel": [1, 4],
+}
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def main() -> None:
+    """Run the searches that are asked for and not yet there, then report all."""
+    arguments = _arguments(sys.argv[2:] if sys.argv[1:2] == ["search_quality"] else sys.argv[1:])
+    output = Path(arguments.output)
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / "searches.jsonl"
+    missing = _missing(_wanted(arguments), _search_report.read(file))
+    print(f"{len(missing)} searches to run", flush=True)
+    if missing:
+        _run(missing, file, arguments.processes)
+    _search_report.write(_search_report.read(file), output)
+
+
+def _run(jobs: list[dict], file: Path, processes: int) -> None:
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # the processes inherit it
+    cut_off = file.exists() and not file.read_text().endswith("\n")
+    with multiprocessing.get_context("spawn").Pool(processes) as pool, file.open("a") as lines:
+        if cut_off:
+            lines.write("\n")
+        for row in pool.imap_unordered(_search, jobs):
+            print(json.dumps(row), file=lines, flush=True)
+            print(_search_report.line(row), flush=True)
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", default="benchmarks/results/search_quality")
+    parser.add_argument("--full", action="store_true", help="all settings, 10 seeds, 50 trials")
+    parser.add_argument("--surfaces", nargs="+", choices=list(surfaces()))
+    parser.add_argument("--seeds", type=int, help="seeds 0 to SEEDS - 1")
+    parser.add_argument("--trials", type=int)
+    parser.add_argument("--noise", nargs="+", type=float, help="standard deviations")
+    parser.add_argument("--told", nargs="+", choices=TOLD, help="what optimisers hear of the noise")
+    parser.add_argument("--parallel", nargs="+", type=int)
+    parser.add_argument("--optimisers", nargs="+", choices=list(OPTIMISERS), default=list(OPTIMISERS))
+    parser.add_argument("--processes", type=int, default=1)
+    arguments = parser.parse_args(words)
+    for key, value in (FULL if arguments.full else SMALL).items():
+        if getattr(arguments, key) is None:
+            setattr(arguments, key, value)
+    return arguments
+
+
+def _wanted(arguments: argparse.Namespace) -> list[dict]:
+    """All searches that were asked for; seeds in the outermost loop, so that an early table is a fair one."""
+    wanted = []
+    axes = (range(arguments.seeds), arguments.surfaces, arguments.noise, arguments.told, arguments.parallel)
+    for seed, surface, noise, told, parallel in itertools.product(*axes):
+        for optimiser in arguments.optimisers:
+            job = {"surface": surface, "optimiser": optimiser, "noise": noise, "told": told, "parallel": parallel}
+            if optimiser in MODEL_FREE:
+                job |= {"told": "nothing", "parallel": 1}
+            job |= {"seed": 0 if optimiser == "published" else seed, "trials": arguments.trials}
+            if job not in wanted:
+                wanted.append(job)
+    return wanted
+
+
+def _missing(wanted: list[dict], rows: list[dict]) -> list[dict]:
+    longest = {_search_report.key(row): row["trials"] for row in rows}
+    return [job for job in wanted if longest.get(_search_report.key(job), 0) < job["trials"]]
+
+
+def _search(job: dict) -> dict:
+    """The job with what came of it: noise-free and observed values in trial order, CPU seconds."""
+    objective = Noisy(surfaces()[job["surface"]], job["noise"], job["told"], job["seed"])
+    started = time.process_time()
+    points = OPTIMISERS[job["optimiser"]](objective, job["trials"], job["parallel"], job["seed"])
+    cpu = time.process_time() - started
+    values = [objective.surface.value(point) for point in points]
+    observed = [objective(point).mean for point in points]
+    return {**job, "best": objective.surface.best, "values": values, "observed": observed, "cpu": round(cpu, 2)}
+
+
+if __name__ == "__main__":
+    main()

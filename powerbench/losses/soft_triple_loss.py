@@ -54,10 +54,11 @@ class SoftTripleLoss(LibrarySoftTripleLoss):  # type: ignore[misc]
     def _spread(self) -> Tensor:
         centers: Tensor = self.fc.view(-1, self.num_classes, self.centers_per_class).permute(1, 2, 0)
         products = centers @ centers.mT
-        norms = products.diagonal(dim1=1, dim2=2).sqrt().clamp(min=SMALLEST_NORM)
+        norms = products.diagonal(dim1=1, dim2=2).clamp(min=SMALLEST_NORM**2).sqrt()
         cosines = products / (norms.unsqueeze(1) * norms.unsqueeze(2))
         distances = torch.sqrt((2 + TINY - 2 * cosines).clamp(min=TINY / 2)).triu(diagonal=1)
-        return distances.sum() / (self.num_classes * self.centers_per_class * (self.centers_per_class - 1))
+        spread: Tensor = distances.sum() / (self.num_classes * self.centers_per_class * (self.centers_per_class - 1))
+        return spread
 
     def _sub_loss_names(self) -> list[str]:
         return [*super()._sub_loss_names(), "reg_loss"]

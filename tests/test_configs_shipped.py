@@ -10,6 +10,7 @@ from powerbench.config.search_keys import fill, first_values, search_keys
 from powerbench.config.sources import config_names, packaged_folder
 from powerbench.config.typed import typed
 from powerbench.errors import UserError
+from tests.reference.naive_newer_losses import WITH_WEIGHTS
 from tests.reference.reality_check_facts import CLASSIFICATION, NO_WEIGHT_DECAY, SETTINGS
 
 ALL = [(category, name) for category, names in config_names().items() for name in names]
@@ -36,7 +37,7 @@ COMPANIONS = {
         "config_loss_and_miners": ["default", "with_cascaded"],
         "config_optimizers": ["default", "with_metric_loss_optimizer"],
     },
-    **{name: {"config_optimizers": ["default", SEARCHED_RATE]} for name in CLASSIFICATION},
+    **{name: {"config_optimizers": ["default", SEARCHED_RATE]} for name in (*CLASSIFICATION, *WITH_WEIGHTS)},
     **{name: {"config_optimizers": ["default", f"{SEARCHED_RATE}_no_weight_decay"]} for name in NO_WEIGHT_DECAY},
     "demo": {"config_transforms": ["default", "demo"]},
 }

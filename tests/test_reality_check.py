@@ -38,8 +38,13 @@ OWN_KEYS = {
 
 
 @cache
-def suite_part(name):
+def only_part(name):
     (part,) = load_suite(name, root=None, overrides={}).parts
+    return part
+
+
+def suite_part(name):
+    part = only_part(name)
     assert list(part.requests) == list(facts.CLASSES)
     return part
 
@@ -163,4 +168,16 @@ def test_every_suite_passes_its_checks(name, tmp_path):
     prepared = plan_part(suite_part(name), roots)
     trials = 0 if name.endswith("_optima") else suite_part(name).budget.trials
     assert {item.plan.fold_runs for item in prepared.values()} == {(trials + 10) * 4}
+    assert len({item.fingerprint for item in prepared.values()}) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["emoji200", "cub200"])
+def test_the_new_reality_check_is_the_old_one_and_newer_losses_under_the_same_protocol_and_budget(data, tmp_path):
+    part, old = only_part(f"new_reality_check_{data}"), suite_part(f"mlrc_{data}")
+    for name, request in old.requests.items():
+        assert part.requests[name].config_names == request.config_names
+    assert part.budget == old.budget
+    assert len(part.requests) == 24
+    prepared = plan_part(part, find_roots({"root_experiment_folder": str(tmp_path)}))
     assert len({item.fingerprint for item in prepared.values()}) == 1

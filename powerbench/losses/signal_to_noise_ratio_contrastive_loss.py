@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytorch_metric_learning.distances import SNRDistance
 from pytorch_metric_learning.losses import SignalToNoiseRatioContrastiveLoss as LibraryLoss
 from torch import Tensor
+
+
+class _SNRDistanceByProducts(SNRDistance):  # type: ignore[misc]
+    """The library's distance from a matrix product: it subtracts each pair instead (N x N x D numbers)."""
+
+    def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
+        query, reference = (rows - rows.mean(dim=1, keepdim=True) for rows in (query_emb, ref_emb))
+        signal = query.square().sum(dim=1, keepdim=True)
+        noise = signal + reference.square().sum(dim=1) - 2 * query @ reference.mT
+        return noise.clamp(min=0) / signal
 
 
 class SignalToNoiseRatioContrastiveLoss(LibraryLoss):  # type: ignore[misc]
@@ -23,6 +34,10 @@ class SignalToNoiseRatioContrastiveLoss(LibraryLoss):  # type: ignore[misc]
     ) -> None:
         super().__init__(pos_margin=pos_margin, neg_margin=neg_margin, **kwargs)
         self.regularizer_weight = regularizer_weight
+
+    def get_default_distance(self) -> SNRDistance:
+        """``var(a - b) / var(a)`` of all pairs."""
+        return _SNRDistanceByProducts()
 
     def compute_loss(self, embeddings: Tensor, *others: Any) -> dict[str, Any]:
         """The losses of pairs and the regulariser's."""

@@ -10,6 +10,8 @@ from torch import Tensor
 
 TINY = 1e-5
 """Inside the root, whose gradient is not finite where two centres coincide."""
+SMALLEST_NORM = 1e-12
+"""Shorter centres count as that long, as torch normalises."""
 
 
 class SoftTripleLoss(LibrarySoftTripleLoss):  # type: ignore[misc]
@@ -43,13 +45,20 @@ class SoftTripleLoss(LibrarySoftTripleLoss):  # type: ignore[misc]
         value = self.reg_weight * self._spread() if self.reg_weight and self.centers_per_class > 1 else 0
         return {**losses, "reg_loss": {**self.zero_loss(), "losses": value}}
 
+    def get_logits(self, embeddings: Tensor) -> Tensor:
+        """Similarities to the classes (B x classes). A softmax over any but the last axis, short here, is faster."""
+        cosines: Tensor = self.distance(self.fc.t(), embeddings).view(self.num_classes, self.centers_per_class, -1)
+        weights = torch.softmax(cosines * self.gamma, dim=1)
+        return (weights * cosines).sum(dim=1).t()
+
     def _spread(self) -> Tensor:
-        centers = self.distance.maybe_normalize(self.fc.t()).view(self.num_classes, self.centers_per_class, -1)
-        first, second = torch.triu_indices(
-            self.centers_per_class, self.centers_per_class, offset=1, device=self.fc.device
-        )
-        cosines = (centers @ centers.mT)[:, first, second]
-        return torch.sqrt(2 + TINY - 2 * cosines).mean() / 2
+        centers: Tensor = self.fc.view(-1, self.num_classes, self.centers_per_class).permute(1, 2, 0)
+        products = centers @ centers.mT
+        norms = products.diagonal(dim1=1, dim2=2).clamp(min=SMALLEST_NORM**2).sqrt()
+        cosines = products / (norms.unsqueeze(1) * norms.unsqueeze(2))
+        distances = torch.sqrt((2 + TINY - 2 * cosines).clamp(min=TINY / 2)).triu(diagonal=1)
+        spread: Tensor = distances.sum() / (self.num_classes * self.centers_per_class * (self.centers_per_class - 1))
+        return spread
 
     def _sub_loss_names(self) -> list[str]:
         return [*super()._sub_loss_names(), "reg_loss"]

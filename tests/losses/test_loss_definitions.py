@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import pytorch_metric_learning.losses as library
 import torch
 
 from powerbench.classes import build
@@ -126,3 +127,30 @@ def test_coinciding_centres_and_weights_that_meet_an_embedding_give_finite_gradi
     for each in (loss, arc):
         each(torch.ones(2, SIZE), torch.tensor([0, 1])).backward()
         assert all(torch.isfinite(parameter.grad).all() for parameter in each.parameters())
+
+
+@pytest.mark.parametrize("own", ["NTXentLoss", "SignalToNoiseRatioContrastiveLoss", "SoftTripleLoss"])
+def test_the_cheaper_versions_of_costly_losses_have_the_library_s_values_and_gradients(own):
+    labels = torch.arange(16).repeat_interleave(4)
+    rows = torch.randn(64, 128, generator=torch.Generator().manual_seed(2)) + torch.eye(16, 128)[labels] * 3
+    sizes = {"num_classes": 16, "embedding_size": 128} if own == "SoftTripleLoss" else {}
+    without = {"reg_weight": 0} if sizes else {}
+    found = []
+    for loss in (build("loss", ClassSpec.model_validate({own: without}), **sizes), getattr(library, own)(**sizes)):
+        for parameter in loss.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3))
+        embeddings = rows.clone().requires_grad_()
+        value = loss(embeddings, labels)
+        value.backward()
+        found.append((value.detach(), embeddings.grad, *(parameter.grad for parameter in loss.parameters())))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_snr_of_equal_embeddings_is_zero_with_finite_gradients():
+    loss = loss_of("snr_contrastive", {"pos_margin": 0.0, "neg_margin": 1.0})
+    embeddings = torch.randn(1, 128).repeat(2, 1).requires_grad_()
+    value = loss(embeddings, torch.tensor([0, 0]))
+    value.backward()
+    assert float(value.detach()) == pytest.approx(0, abs=1e-6)
+    assert torch.isfinite(embeddings.grad).all()

@@ -151,7 +151,6 @@ UNSUITABLE = {
 }
 NEEDED = {
     "CrossBatchMemory": {"loss": {"ContrastiveLoss": {}}},
-    "P2SGradLoss": {"descriptors_dim": SIZE},
     "RankedListLoss": {"margin": 0.4, "Tn": 1},
 }
 

@@ -1,0 +1,63 @@
+"""The surrogate of recall@k."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pytorch_metric_learning.distances import CosineSimilarity
+from pytorch_metric_learning.losses import BaseMetricLossFunction
+from pytorch_metric_learning.utils.common_functions import indices_tuple_not_supported, ref_not_supported
+from torch import Tensor
+
+from powerbench.losses.soft_ranks import above
+
+
+class RecallAtKLoss(BaseMetricLossFunction):  # type: ignore[misc]
+    """One minus recall@k of each item as a query, mean over ``k_values`` and queries, with sigmoids for steps.
+
+    Ranks take a sigmoid of similarity differences over ``temperature``; being among the first k, one of ``k - rank``
+    over ``rank_temperature``. The sum over a query's positives, at most k, is divided by min(k, positives). Source:
+    "Recall@k Surrogate Loss with Large Batches and Similarity Mixup", with that division from the authors' program;
+    there the query itself takes part in the gallery, here, as in the paper's definition, it does not. Similarity mixup
+    is not part of the loss. An item without another one of its class is no query.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.01,
+        rank_temperature: float = 1.0,
+        k_values: Sequence[int] = (1, 2, 4, 8, 16),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.temperature = temperature
+        self.rank_temperature = rank_temperature
+        self.k_values = tuple(k_values)
+
+    def compute_loss(
+        self, embeddings: Tensor, labels: Tensor, indices_tuple: Any, ref_emb: Tensor, ref_labels: Tensor
+    ) -> dict[str, Any]:
+        """One loss for each query."""
+        indices_tuple_not_supported(indices_tuple)
+        ref_not_supported(embeddings, labels, ref_emb, ref_labels)
+        other = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        positive = (labels.unsqueeze(0) == labels.unsqueeze(1)) & other
+        relevant = positive.sum(dim=1)
+        kept = torch.nonzero(relevant).flatten()
+        if len(kept) == 0:
+            zero: dict[str, Any] = self.zero_losses()
+            return zero
+        queries, items = torch.nonzero(positive, as_tuple=True)
+        higher = above(self.distance(embeddings), queries, items, self.temperature)
+        ranks = 1 + (higher * other[queries]).sum(dim=1, keepdim=True)
+        cut = torch.tensor(self.k_values, dtype=ranks.dtype, device=ranks.device)
+        within = torch.sigmoid((cut - ranks) / self.rank_temperature)
+        found = within.new_zeros(len(labels), len(cut)).index_add(0, queries, within)
+        recall = torch.minimum(found, cut) / torch.minimum(relevant.unsqueeze(1), cut).clamp(min=1)
+        return {"loss": {"losses": 1 - recall[kept].mean(dim=1), "indices": kept, "reduction_type": "element"}}
+
+    def get_default_distance(self) -> CosineSimilarity:
+        """Cosine similarity."""
+        return CosineSimilarity()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -274,6 +275,7 @@ def test_interrupt_from_the_terminal_reaches_only_the_driver(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # tests may run in background
     )
     wait_for(tmp_path / "busy0")
     wait_for(tmp_path / "busy1")

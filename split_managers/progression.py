@@ -69,7 +69,7 @@ def read_progression(path: Path) -> Progression:
             data = json.loads(content)
             if not isinstance(data, dict) or data.get("format") != FORMAT:
                 raise ValueError(f"it is no {FORMAT}")
-            return Progression(_splits(data["splits"]), data.get("made", {}))
+            return Progression(_splits(data["splits"]), _made(data.get("made", {})))
         return Progression(_splits(read_pickle(content)), {"file": "a published pickle"})
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: a part is missing or has another form than expected: {error!r}") from error
@@ -106,6 +106,24 @@ def _plain(split: HardnessSplit) -> dict[str, Any]:
         "split_val": list(split.split_val),
         "test_episodes": episodes,
     }
+
+
+def _made(value: Any) -> dict[str, Any]:
+    """How splits were made, where what is shown of it has its form."""
+    if not isinstance(value, dict):
+        raise ValueError("'made' is no mapping")
+    if not isinstance(value.get("shots_left_out", []), list):
+        raise ValueError("'shots_left_out' is no list")
+    walked = value.get("walk", [])
+    if not isinstance(walked, list) or not all(map(_is_step, walked)):
+        raise ValueError("'walk' is no list of [raw id, distance, number of classes]")
+    return value
+
+
+def _is_step(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    return isinstance(value[1], int | float) and isinstance(value[2], int)
 
 
 def _splits(data: Any) -> dict[int, HardnessSplit]:

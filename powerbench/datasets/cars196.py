@@ -8,8 +8,9 @@ from pathlib import Path
 
 from powerbench.datasets.archives import Archive, Source
 from powerbench.datasets.image_files import class_folders, images_below, single_level_index
+from powerbench.datasets.lists import refuse_repeated
 from powerbench.datasets.locating import Counts, Layout, Publication
-from powerbench.datasets.mat_files import number_of, read_mat, text_of
+from powerbench.datasets.mat_files import numbers_in, read_mat, texts_in
 from powerbench.datasets.published import PublishedDataset
 from powerbench.errors import UserError
 from split_managers.contract import DatasetIndex
@@ -17,6 +18,7 @@ from split_managers.contract import DatasetIndex
 ANNOTATIONS, IMAGES = "cars_annos.mat", "car_ims"
 TRAIN, TEST, DEVKIT = "cars_train", "cars_test", "devkit"
 TRAIN_LIST, TEST_LIST, NAMES = "cars_train_annos.mat", "cars_test_annos_withlabels.mat", "cars_meta.mat"
+CLASSES = 196
 _YEAR = re.compile(r".+ \d{4}")
 
 
@@ -49,7 +51,7 @@ class Cars196(PublishedDataset):
                 )
             ),
         ),
-        counts=Counts(196, 16185, {"first half": (98, 8054), "second half": (98, 8131)}),
+        counts=Counts(CLASSES, 16185, {"first half": (98, 8054), "second half": (98, 8131)}),
     )
 
     @staticmethod
@@ -84,8 +86,9 @@ def read_annotation_file(folder: Path) -> DatasetIndex:
     fields = records.dtype.names or ()
     if len(fields) < 7:
         raise UserError(f"{path}: annotations have the fields {', '.join(fields) or 'none'}, not the published seven.")
-    items = [text_of(record[fields[0]]) for record in records]
-    labels = [number_of(record[fields[5]]) - 1 for record in records]
+    items = texts_in(records[fields[0]], path)
+    refuse_repeated(items, str(path))
+    labels = [number - 1 for number in numbers_in(records[fields[5]], path)]
     return single_level_index(_class_names(path, labels), labels, items)
 
 
@@ -97,8 +100,9 @@ def read_official_folders(folder: Path) -> DatasetIndex:
         records = read_mat(path, "annotations")
         if not {"fname", "class"} <= set(records.dtype.names or ()):
             raise UserError(f"{path}: annotations lack fname or class; {TEST_LIST} is the list with labels.")
-        items += [f"{images}/{text_of(record['fname'])}" for record in records]
-        labels += [number_of(record["class"]) - 1 for record in records]
+        items += [f"{images}/{name}" for name in texts_in(records["fname"], path)]
+        refuse_repeated(items, str(path))
+        labels += [number - 1 for number in numbers_in(records["class"], path)]
     return single_level_index(_class_names(_list(folder, NAMES), labels), labels, items)
 
 
@@ -114,12 +118,12 @@ def _annotations(folder: Path) -> Path | None:
 
 
 def _class_names(path: Path, labels: Sequence[int]) -> list[str]:
-    """The names in a file, or numbers from 1 on if it has none."""
+    """The names in a file, or the published numbers if it has none."""
     count = max(labels, default=-1) + 1
-    names = [text_of(cell) for cell in read_mat(path, "class_names", optional=True)]
-    names = names or [str(number) for number in range(1, count + 1)]
+    names = texts_in(read_mat(path, "class_names", optional=True), path)
+    names = names or [str(number) for number in range(1, CLASSES + 1)]
     if min(labels, default=0) < 0 or count > len(names):
-        raise UserError(f"{path} names {len(names)} classes; the images' go from {min(labels) + 1} to {count}.")
+        raise UserError(f"{path} is of {len(names)} classes; the images' go from {min(labels) + 1} to {count}.")
     return names
 
 

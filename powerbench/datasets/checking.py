@@ -23,8 +23,8 @@ from powerbench.files import write_atomic
 if TYPE_CHECKING:
     from powerbench.datasets.contract import Dataset
 
-ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
-"""Format -> what stands within the last bytes of a file that is not cut off."""
+ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+"""Format -> what stands within the last bytes of a file that is not cut off. A GIF's single byte tells too little."""
 LAST_BYTES = 64
 NAMED = 10
 """How many unreadable images a message names."""
@@ -119,7 +119,7 @@ def _decoded(dataset: Dataset, item: int) -> tuple[str | None, str]:
 
 def _key(dataset: Dataset, files: Sequence[Path] | None) -> str:
     """Changes with the items, their places and the times at which their files were changed."""
-    digest = hashlib.sha256(f"1 {dataset.checksum}".encode())
+    digest = hashlib.sha256(f"2 {dataset.checksum}".encode())
     for file in files or ():
         digest.update(f"{file}\0{file.stat().st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]

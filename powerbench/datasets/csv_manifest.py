@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os.path
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from powerbench.datasets.image_files import decode_image, files_checksum, listed_files, single_level_index
+from powerbench.datasets.lists import refuse_repeated
 from powerbench.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -58,11 +60,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         raise UserError(f"{path} cannot be read as CSV: {error}") from error
     if not rows:
         raise UserError(f"{path} lists no images.")
-    seen: set[str] = set()
-    for row in rows:
-        if row["path"] in seen:
-            raise UserError(f"{path} lists {row['path']} twice.")
-        seen.add(row["path"])
+    refuse_repeated((os.path.normpath(row["path"]) for row in rows), str(path))
     return rows
 
 
@@ -72,6 +70,8 @@ def _check_columns(path: Path, names: object) -> None:
         if name not in found:
             raise UserError(f"{path} has no column {name!r}; its columns are {', '.join(found) or 'none'}.")
     for name in found:
+        if found.count(name) > 1:
+            raise UserError(f"{path} has the column {name!r} twice.")
         if name not in COLUMNS:
             raise UserError(f"{path}: there is no column {name!r}.", near=nearest(name, COLUMNS))
 
@@ -81,6 +81,9 @@ def _row(row: dict[str, str | None], path: Path, line: int) -> dict[str, str]:
     if None in row or None in row.values():
         raise UserError(f"{where}: expected one cell for each column of the first line.")
     clean = {name: (cell or "").strip() for name, cell in row.items()}
+    for name, cell in clean.items():
+        if "\0" in cell:
+            raise UserError(f"{where}: {name} holds a NUL character.")
     for name in ("path", "label"):
         if not clean[name]:
             raise UserError(f"{where}: {name} is empty.")

@@ -13,7 +13,7 @@ from powerbench.errors import UserError
 from split_managers.contract import DatasetIndex
 
 IMAGES_OF_2010 = 6033
-_CLASS_FOLDER = re.compile(r"(\d+)\..+")
+_CLASS_FOLDER = re.compile(r"([0-9]{3})\..+")
 
 
 class CUB200(PublishedDataset):
@@ -46,9 +46,10 @@ class CUB200(PublishedDataset):
 
     @staticmethod
     def layout_in(folder: Path) -> Layout | None:
-        """A folder with numbered class folders."""
-        birds = folder.is_dir() and any(_CLASS_FOLDER.fullmatch(name) for name in class_folders(folder))
-        return Layout("class folders", folder) if birds else None
+        """A folder most of whose folders are class folders: any folder may be asked for, and one alone be anything."""
+        names = class_folders(folder) if folder.is_dir() else []
+        birds = sum(_CLASS_FOLDER.fullmatch(name) is not None for name in names)
+        return Layout("class folders", folder) if 2 * birds > len(names) else None
 
     def read(self, found: Layout) -> DatasetIndex:
         """Images by class folder; UserError if this is the older edition."""
@@ -71,7 +72,12 @@ def class_number(folder_name: str) -> int:
 
 def read_class_folders(folder: Path) -> DatasetIndex:
     """All images in the order of their classes; a class without a folder is named by its number."""
-    names = {class_number(name): name for name in class_folders(folder)}
+    names: dict[int, str] = {}
+    for name in class_folders(folder):
+        label = class_number(name)
+        if label in names:
+            raise UserError(f"{folder} has two folders of class {label + 1:03d}: {names[label]} and {name}.")
+        names[label] = name
     files = [(label, file) for label in sorted(names) for file in images_below(folder / names[label])]
     return single_level_index(
         [names.get(label, str(label + 1)) for label in range(max(names, default=-1) + 1)],

@@ -34,12 +34,25 @@ def class_folders(root: Path) -> list[str]:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """The image files below ``folder`` at any depth, sorted by path, hidden files and folders left out."""
+    """The image files below ``folder`` at any depth, sorted by path, hidden files and folders left out.
+
+    Links are followed, to each folder once.
+    """
     found = []
+    seen = {os.path.realpath(folder)}
     for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _is_new(place, name, seen)]
         found += [Path(place, name) for name in files if is_image_name(name)]
     return sorted(found)
+
+
+def _is_new(place: str, name: str, seen: set[str]) -> bool:
+    """Whether a folder is neither ``seen``, which it then is, nor a link to one that it lies in: links may go round."""
+    real = os.path.realpath(Path(place, name))
+    if real in seen or Path(os.path.realpath(place)).is_relative_to(real):
+        return False
+    seen.add(real)
+    return True
 
 
 def is_image_name(name: str) -> bool:
@@ -50,7 +63,10 @@ def is_image_name(name: str) -> bool:
 def listed_files(folder: Path, names: Sequence[str], source: str) -> list[Path]:
     """The files of these names in ``folder``. UserError if some are not there; ``source`` says what lists them."""
     files = [folder / name for name in names]
-    missing = [file for file in files if not file.is_file()]
+    try:
+        missing = [file for file in files if not file.is_file()]
+    except OSError as error:  # a path that is too long, or may not be read
+        raise UserError(f"{source}: {error.strerror}: {str(error.filename)[:200]}") from error
     if missing:
         raise UserError(
             f"{len(missing)} of the {len(files)} images in {source} are missing, first {missing[0]}. "

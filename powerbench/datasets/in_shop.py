@@ -9,6 +9,7 @@ from typing import Any
 
 from powerbench.datasets.archives import Archive
 from powerbench.datasets.image_files import single_level_index
+from powerbench.datasets.lists import is_number, read_lines, refuse_repeated
 from powerbench.datasets.locating import Counts, Layout, Publication
 from powerbench.datasets.published import PublishedDataset
 from powerbench.errors import UserError
@@ -84,17 +85,19 @@ def _list(folder: Path) -> Path | None:
 
 def read_partition(path: Path) -> list[Row]:
     """The rows of the partition file, whose first line is their number and whose second line is a header."""
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.split() for line in read_lines(path)]
     lines = [words for words in lines if words]
-    if len(lines) < 2 or lines[1] != HEADER or len(lines[0]) != 1 or not lines[0][0].isdigit():
+    if len(lines) < 2 or lines[1] != HEADER or len(lines[0]) != 1 or not is_number(lines[0][0]):
         raise UserError(f"{path}: expected the number of rows, then {' '.join(HEADER)!r}.")
     if len(lines) - 2 != int(lines[0][0]):
         raise UserError(f"{path} announces {lines[0][0]} rows but has {len(lines) - 2}: it is cut off or was changed.")
-    return [_row(words, path, number) for number, words in enumerate(lines[2:], start=3)]
+    rows = [_row(words, path, number) for number, words in enumerate(lines[2:], start=3)]
+    refuse_repeated((row.path for row in rows), str(path))
+    return rows
 
 
 def _row(words: list[str], path: Path, number: int) -> Row:
-    if len(words) == 3 and words[1].startswith("id_") and words[1][3:].isdigit() and words[2] in ROLES:
+    if len(words) == 3 and words[1].startswith("id_") and is_number(words[1][3:]) and words[2] in ROLES:
         return Row(words[0], int(words[1][3:]), words[2])
     raise UserError(
         f"{path}, row {number}: expected a path, id_<number> and {'|'.join(ROLES)}, not {' '.join(words)!r}."

@@ -38,11 +38,26 @@ def read_mat(path: Path, variable: str, *, optional: bool = False) -> NDArray[An
     return np.asarray(content.get(variable, ())).ravel()
 
 
-def text_of(value: Any) -> str:
-    """The text in a cell."""
-    return str(np.asarray(value).ravel()[0])
+def texts_in(cells: NDArray[Any], path: Path) -> list[str]:
+    """The text in each cell. UserError that names the file and the record if there is none."""
+    return [str(_content(cell, "U", f"{path}, record {record}: a text")) for record, cell in enumerate(cells, start=1)]
 
 
-def number_of(value: Any) -> int:
-    """The whole number in a cell, which is an array of one element."""
-    return int(np.asarray(value).ravel()[0])
+def numbers_in(cells: NDArray[Any], path: Path) -> list[int]:
+    """The whole number in each cell. UserError that names the file and the record if there is none."""
+    numbers = []
+    for record, cell in enumerate(cells, start=1):
+        expected = f"{path}, record {record}: a whole number"
+        number = float(_content(cell, "iuf", expected))
+        if not number.is_integer():
+            raise UserError(f"{expected} is expected, not {number}.")
+        numbers.append(int(number))
+    return numbers
+
+
+def _content(cell: Any, kinds: str, expected: str) -> Any:
+    """The first element of a cell, which is an array of one element of one of NumPy's ``kinds``."""
+    content = np.asarray(cell).ravel()
+    if not content.size or content.dtype.kind not in kinds:
+        raise UserError(f"{expected} is expected, not {content.tolist()}.")
+    return content[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from powerbench.datasets.archives import Archive, Source
+from powerbench.datasets.lists import is_number, read_lines, refuse_repeated
 from powerbench.datasets.locating import Counts, Layout, Publication
 from powerbench.datasets.published import PublishedDataset
 from powerbench.errors import UserError
@@ -15,6 +16,7 @@ from split_managers.contract import DatasetIndex
 
 LISTS = {"train": "Ebay_train.txt", "test": "Ebay_test.txt"}
 HEADER = ["image_id", "class_id", "super_class_id", "path"]
+PRODUCTS, KINDS = 22634, 12
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class StanfordOnlineProducts(PublishedDataset):
             Source(("http://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",)),
             Source(("https://www.dropbox.com/s/fu8dgxulf10hns9/online_products.tar?dl=1",)),
         ),
-        counts=Counts(22634, 120053, {"train": (11318, 59551), "test": (11316, 60502)}),
+        counts=Counts(PRODUCTS, 120053, {"train": (11318, 59551), "test": (11316, 60502)}),
     )
 
     @staticmethod
@@ -61,7 +63,9 @@ class StanfordOnlineProducts(PublishedDataset):
     def read(self, found: Layout) -> DatasetIndex:
         """The products of both lists."""
         lists = _lists(found.folder) or found.folder
-        return index_of({role: read_list(lists / name) for role, name in LISTS.items()})
+        parts = {role: read_list(lists / name) for role, name in LISTS.items()}
+        refuse_repeated((item for part in parts.values() for item in part.items), str(lists))
+        return index_of(parts)
 
 
 def _lists(folder: Path) -> Path | None:
@@ -72,13 +76,18 @@ def _lists(folder: Path) -> Path | None:
 
 def read_list(path: Path) -> ListedProducts:
     """The rows ``image_id class_id super_class_id path`` of a list file, below its header; numbers start at 1."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_lines(path)
     if not lines or lines[0].split() != HEADER:
         raise UserError(f"{path}: the first line must be {' '.join(HEADER)!r}.")
     rows = [line.split() for line in lines[1:] if line.strip()]
     for number, row in enumerate(rows, start=2):
-        if len(row) != 4 or not all(word.isascii() and word.isdigit() and int(word) for word in row[:3]):
+        if len(row) != 4 or not all(is_number(word) and int(word) for word in row[:3]):
             raise UserError(f"{path}, row {number}: expected three numbers and a path, not {' '.join(row)!r}.")
+        if int(row[1]) > PRODUCTS or int(row[2]) > KINDS:
+            raise UserError(
+                f"{path}, row {number}: class_id goes up to {PRODUCTS} and super_class_id up to {KINDS}, "
+                f"not {row[1]} and {row[2]}."
+            )
     return ListedProducts([int(row[1]) for row in rows], [int(row[2]) for row in rows], [row[3] for row in rows])
 
 

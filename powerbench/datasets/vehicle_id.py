@@ -8,6 +8,7 @@ from typing import Any
 
 from powerbench.datasets.archives import Archive
 from powerbench.datasets.image_files import single_level_index
+from powerbench.datasets.lists import is_number, read_lines, refuse_repeated
 from powerbench.datasets.locating import Layout, Publication
 from powerbench.datasets.published import PublishedDataset
 from powerbench.errors import UserError
@@ -47,7 +48,7 @@ class VehicleID(PublishedDataset):
         *,
         dataset_root: str = "datasets",
     ) -> None:
-        if test_list not in TEST_VEHICLES:
+        if test_list not in tuple(TEST_VEHICLES):
             raise UserError(f"test_list is {', '.join(TEST_VEHICLES)}, not {test_list!r}.", where="VehicleID/test_list")
         self._test_list = test_list
         super().__init__(root, download, sources, dataset_root=dataset_root)
@@ -80,9 +81,9 @@ def _test_list(folder: Path, name: str) -> Path:
 
 def read_list(path: Path) -> list[tuple[str, int]]:
     """The rows ``<name> <vehicle>`` of a list file, as (item name, vehicle)."""
-    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [line.split() for line in read_lines(path) if line.strip()]
     for number, row in enumerate(rows, start=1):
-        if len(row) != 2 or not row[1].isdigit():
+        if len(row) != 2 or not is_number(row[1]):
             raise UserError(
                 f"{path}, row {number}: expected an image's name and a vehicle's number, not {' '.join(row)!r}."
             )
@@ -94,9 +95,7 @@ def index_of(parts: dict[str, list[tuple[str, int]]]) -> DatasetIndex:
     keys = [key for role, rows in parts.items() for key in sorted({(role, vehicle) for _, vehicle in rows})]
     label = {key: number for number, key in enumerate(keys)}
     listed = [(role, item, vehicle) for role, rows in parts.items() for item, vehicle in rows]
-    twice = len(listed) - len({item for _, item, _ in listed})
-    if twice:
-        raise UserError(f"VehicleID: the lists name {twice} images more than once.")
+    refuse_repeated((item for _, item, _ in listed), "VehicleID")
     return single_level_index(
         [str(vehicle) for _, vehicle in keys],
         [label[role, vehicle] for role, _, vehicle in listed],

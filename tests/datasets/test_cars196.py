@@ -7,6 +7,7 @@ from powerbench.datasets.locating import Counts
 from powerbench.errors import UserError
 from tests.datasets.making import let_there_be, put
 from tests.datasets.miniatures import (
+    BOX,
     CARS,
     CARS_COUNTS,
     CLASSES,
@@ -78,5 +79,28 @@ def test_annotations_of_something_else_are_refused(tmp_path, small):
     with pytest.raises(UserError, match="has no variable 'annotations'"):
         Cars196(dataset_root=str(tmp_path))
     annotation_file(folder, [1, 2, 3, 5], CARS)
-    with pytest.raises(UserError, match="names 4 classes; the images' go from 1 to 5"):
+    with pytest.raises(UserError, match="is of 4 classes; the images' go from 1 to 5"):
         Cars196(dataset_root=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("place", "cell", "message"),
+    [
+        (0, np.array([], dtype="<U1"), r"record 1: a text is expected, not \[\]"),
+        (0, 7, r"record 1: a text is expected, not \[7\]"),
+        (5, np.zeros((0, 0)), r"record 1: a whole number is expected, not \[\]"),
+        (5, "three", r"record 1: a whole number is expected, not \['three'\]"),
+        (5, np.array([[np.nan]]), "record 1: a whole number is expected, not nan"),
+        (5, 999999999999, "is of 196 classes; the images' go from 2 to 999999999999"),
+        (0, "car_ims/2.jpg", "lists car_ims/2.jpg twice"),
+    ],
+)
+def test_wrong_cells_of_annotations_are_named(tmp_path, place, cell, message):
+    rows = [["car_ims/1.jpg", 1, 2, 3, 4, 1, 0], ["car_ims/2.jpg", 1, 2, 3, 4, 2, 0]]
+    rows[0][place] = cell
+    path = tmp_path / "cars196/cars_annos.mat"
+    annotations(path, ("relative_im_path", *BOX, "class", "test"), rows)
+    put(tmp_path / "cars196", ["car_ims/1.jpg"])
+    with pytest.raises(UserError, match=message) as caught:
+        Cars196(dataset_root=str(tmp_path))
+    assert str(path) in str(caught.value)

@@ -34,6 +34,15 @@ def test_whole_files_are_readable_and_truncated_ones_are_not(tmp_path, kind):
         assert look_at(path)[0] is not None
 
 
+def test_a_truncated_gif_that_ends_like_a_whole_one_is_not_readable(tmp_path):
+    """The byte that ends a GIF is common within one."""
+    content, path = noisy("GIF"), tmp_path / "a.gif"
+    cut = content.index(b"\x3b", len(content) // 2)
+    for behind in (1, 20):
+        path.write_bytes(content[: cut + behind])
+        assert look_at(path)[0] is not None
+
+
 def test_a_jpeg_with_something_behind_its_end_is_readable(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(picture() + b"\0" * 500)

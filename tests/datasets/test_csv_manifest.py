@@ -47,6 +47,11 @@ def test_splits_and_roles_are_published_roles(tmp_path):
         ("path,label,role\n1.jpg,a,probe\n", "line 2: role is query, gallery or empty"),
         ("path,label,split,role\n1.jpg,a,train,query\n", "only test images have a role"),
         ("path,label\n1.jpg,a\n1.jpg,b\n", "lists 1.jpg twice"),
+        ("path,label\n1.jpg,a\n./1.jpg,b\n", "lists 1.jpg twice"),
+        ("path,label\n1.jpg,a\nin/..//1.jpg,b\n", "lists 1.jpg twice"),
+        ("path,label,label\n1.jpg,a,b\n", "has the column 'label' twice"),
+        ("path,label\n1.jpg,a\0b\n", "line 2: label holds a NUL character"),
+        (f"path,label\n{'x' * 300}.jpg,a\n", "all.csv: File name too long: .*/xxx"),
         ("path,label\n2.jpg,a\n", "1 of the 1 images in .*all.csv are missing, first .*2.jpg"),
     ],
 )

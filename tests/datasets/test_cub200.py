@@ -99,7 +99,7 @@ def test_labels_are_the_folders_numbers(tmp_path):
     ]
     assert [name.rpartition("/")[2] for name in index.item_names] == ["a.jpg", "b.jpg", "c.jpg"]
     assert class_number("010.Red_winged_Blackbird") == 9
-    for name in ("sparrow", "000.Nothing"):
+    for name in ("sparrow", "000.Nothing", "99999999999.Foo", "1.Foo", "٠٠١.Foo"):
         with pytest.raises(UserError, match="not named like"):
             class_number(name)
 
@@ -118,6 +118,27 @@ def test_missing_data_name_what_to_place_where(tmp_path):
 def test_a_folder_called_images_of_something_else_is_not_taken_for_cub(tmp_path):
     touch(tmp_path / "images", ["owl/1.jpg"])
     with pytest.raises(UserError, match="CUB200 is missing"):
+        CUB200(dataset_root=str(tmp_path))
+
+
+@pytest.mark.parametrize("names", [["2024.backup/1.jpg", "reports/1.jpg"], ["001.old/1.jpg", "a/1.jpg", "b/1.jpg"]])
+@pytest.mark.parametrize("place", [".", "images"])
+def test_folders_of_which_few_look_like_classes_are_not_taken_for_cub(tmp_path, names, place):
+    touch(tmp_path / place, names)
+    with pytest.raises(UserError, match=r"CUB200 is missing: put .* into .*/cub2011/CUB_200_2011/images"):
+        CUB200(dataset_root=str(tmp_path))
+    assert CUB200.find(tmp_path) is None
+
+
+def test_a_class_number_as_large_as_memory_is_refused(tmp_path):
+    touch(tmp_path / "images", ["001.A/1.jpg", "002.B/1.jpg", "99999999999.Foo/1.jpg"])
+    with pytest.raises(UserError, match=r"'99999999999\.Foo' is not named like CUB200's classes"):
+        CUB200(dataset_root=str(tmp_path))
+
+
+def test_two_folders_of_one_class_are_both_named(tmp_path):
+    touch(tmp_path / "images", ["001.Foo/1.jpg", "001.Bar/1.jpg", "002.B/1.jpg"])
+    with pytest.raises(UserError, match=r"images has two folders of class 001: 001\.Bar and 001\.Foo"):
         CUB200(dataset_root=str(tmp_path))
 
 

@@ -66,6 +66,18 @@ def test_hidden_names_and_other_files_are_left_out(tmp_path):
     assert [f.relative_to(tmp_path).as_posix() for f in images_below(tmp_path / "b")] == ["b/2.JPG", "b/sub/1.png"]
 
 
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    for name in ("data/a/1.png", "data/b/2.png", "elsewhere/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    first = tmp_path / "data/a"
+    (first / "loop").symlink_to("..")
+    (first / "self").symlink_to(".")
+    (first / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to(first)
+    assert [f.relative_to(tmp_path).as_posix() for f in images_below(first)] == ["data/a/1.png", "data/a/more/3.png"]
+
+
 def test_the_checksum_changes_with_names_labels_and_content(tmp_path):
     files = [tmp_path / name for name in ("a.png", "b.png")]
     for file in files:

@@ -60,6 +60,49 @@ def test_wrong_product_lists_are_named(tmp_path):
         StanfordOnlineProducts(dataset_root=str(tmp_path))
 
 
+@pytest.mark.parametrize("numbers", ["999999999999 1", "1 999999999999", "22635 1", "1 13"])
+def test_numbers_beyond_the_published_products_are_refused(tmp_path, numbers):
+    sop(tmp_path / "sop")
+    write(tmp_path / "sop/Ebay_train.txt", f"{HEADER}1 {numbers} a/1.JPG\n")
+    with pytest.raises(
+        UserError, match=r"Ebay_train.txt, row 2: class_id goes up to 22634 and super_class_id up to 12"
+    ):
+        StanfordOnlineProducts(dataset_root=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "make", "name", "row"),
+    [
+        (StanfordOnlineProducts, sop, "Ebay_test.txt", "9 3 2 bicycle_final/111085122871_0.JPG"),
+        (InShop, shop, "Eval/list_eval_partition.txt", "img/MEN/Denim/id_00000009/01_1_front.jpg id_00000009 gallery"),
+        (VehicleID, vehicles, "train_test_split/test_list_2.txt", "0000001 3"),
+    ],
+)
+def test_a_list_that_is_no_text_or_names_an_image_twice_is_named(tmp_path, monkeypatch, dataset, make, name, row):
+    let_miniatures_be_whole(monkeypatch)
+    folder = tmp_path / dataset.publication.layouts[0]
+    make(folder)
+    text = (folder / name).read_text()
+    (folder / name).write_bytes(text.encode() + b"\xff\n")
+    with pytest.raises(UserError, match=f"{name}, line {len(text.splitlines()) + 1} cannot be read as UTF-8"):
+        dataset(dataset_root=str(tmp_path))
+    write(folder / name, text.replace("8\n", "9\n", 1) + row + "\n" if dataset is InShop else text + row + "\n")
+    with pytest.raises(UserError, match=r"lists .*(111085122871_0\.JPG|01_1_front\.jpg|0000001\.jpg) twice"):
+        dataset(dataset_root=str(tmp_path))
+
+
+@pytest.mark.parametrize("number", ["²", "٣", "9" * 5000])
+def test_only_plain_digits_are_numbers(tmp_path, number):
+    path = tmp_path / "list.txt"
+    write(path, f"1 {number}\n")
+    with pytest.raises(UserError, match="row 1: expected an image's name and a vehicle's number"):
+        read_list(path)
+    for text in (IN_SHOP.replace("8", number, 1), IN_SHOP.replace("id_00000009  query", f"id_{number}  query")):
+        write(path, text)
+        with pytest.raises(UserError, match=r"expected (the number of rows|a path, id_<number>)"):
+            read_partition(path)
+
+
 @pytest.mark.parametrize("images", ["", "Img"])
 @pytest.mark.parametrize("name", [*InShop.publication.layouts, "."])
 def test_in_shop_has_items_to_train_on_queries_and_a_gallery(tmp_path, monkeypatch, name, images):
@@ -140,6 +183,8 @@ def test_vehicle_id_has_a_training_list_and_the_chosen_test_list(tmp_path, monke
         VehicleID("large", dataset_root=str(tmp_path))
     with pytest.raises(UserError, match="test_list is small, large, not 'huge'"):
         VehicleID("huge", dataset_root=str(tmp_path))
+    with pytest.raises(UserError, match=r"test_list is small, large, not \['small'\]"):
+        VehicleID(["small"], dataset_root=str(tmp_path))
 
 
 def test_wrong_vehicle_lists_are_named(tmp_path, monkeypatch):
@@ -150,7 +195,7 @@ def test_wrong_vehicle_lists_are_named(tmp_path, monkeypatch):
     write(tmp_path / "list.txt", "0000001\n")
     with pytest.raises(UserError, match="row 1: expected an image's name and a vehicle's number"):
         read_list(tmp_path / "list.txt")
-    with pytest.raises(UserError, match="name 1 images more than once"):
+    with pytest.raises(UserError, match=r"VehicleID lists image/1\.jpg twice"):
         index_of({"train": [("image/1.jpg", 1)], "test": [("image/1.jpg", 1)]})
 
 

@@ -43,6 +43,24 @@ def test_both_formats_keep_everything(tmp_path):
     assert plain[1]["test_episodes"][2][0]["class 12"][0].startswith("class 12/")
 
 
+@pytest.mark.parametrize(
+    ("made_so", "message"),
+    [
+        ([1], "'made' is no mapping"),
+        ({"shots_left_out": 3}, "'shots_left_out' is no list"),
+        ({"walk": 3}, "'walk' is no list"),
+        ({"walk": [["0", 1.0]]}, "'walk' is no list"),
+        ({"walk": [["0", "far", 3]]}, "'walk' is no list"),
+    ],
+)
+def test_how_splits_were_made_has_its_form(tmp_path, made_so, message):
+    _, progression, _ = made()
+    content = json.loads(to_json(progression)) | {"made": made_so}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"p.json: {message}"):
+        read_progression(tmp_path / "p.json")
+
+
 class Calls:
     """Pickles as a call of anything."""
 

@@ -19,6 +19,9 @@ OPERATIONS_A_SECOND = 8e10
 LONG = 60.0
 """Seconds of k-means that are worth a word."""
 
+LARGEST_SEED = 2**31 - 1
+"""That faiss takes."""
+
 
 @dataclass(frozen=True)
 class KMeans:

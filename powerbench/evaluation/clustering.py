@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from powerbench.evaluation.ranking.points import Distance, Embeddings
+from powerbench.evaluation.ranking.points import Distance, Embeddings, unit_of
 from powerbench.evaluation.ranking.structures import Floats, Integers
 
 log = logging.getLogger(__name__)
@@ -18,6 +18,9 @@ OPERATIONS_A_SECOND = 8e10
 
 LONG = 60.0
 """Seconds of k-means that are worth a word."""
+
+LARGEST_SEED = 2**31 - 1
+"""That faiss takes."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ def cluster(
     count, width = embeddings.shape
     if not 1 <= clusters <= count:
         raise ValueError(f"{count} items cannot be put into {clusters} clusters")
-    rows = np.ascontiguousarray(embeddings, dtype=np.float32)
-    if distance == "cosine":
-        rows = of_length_one(embeddings).astype(np.float32)
+    rows = of_length_one(embeddings) if distance == "cosine" else embeddings
+    if (unit := unit_of(rows)) != 1:  # faiss ends the process where a square is infinite
+        rows = np.multiply(rows, unit, dtype=np.float64)
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(threads or before)
     try:

@@ -11,6 +11,9 @@ from powerbench.evaluation.ranking.near import Lookup, Ties
 from powerbench.evaluation.ranking.points import Distance, Embeddings, Integers
 from powerbench.evaluation.ranking.ranks import lookup_of
 
+LABELS: dict[str, tuple[type, ...]] = {"whole numbers": (int, np.integer), "texts": (str,), "bytes": (bytes,)}
+"""What labels may be; all of one and the same."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -53,6 +56,8 @@ def checked_embeddings(given: Any, name: str) -> Embeddings:
         given = given.float() if given.dtype.is_floating_point and given.element_size() < 4 else given
         given = given.numpy()
     array = np.asarray(given)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must be real numbers, not {array.dtype}")
     array = np.ascontiguousarray(array, dtype=np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(f"{name} must be items x dimensions, not of shape {array.shape}")
@@ -65,25 +70,36 @@ def checked_classes(
     labels: Any, count: int, reference_labels: Any, reference_count: int | None
 ) -> tuple[Integers, Integers]:
     """Dense class numbers of the queries and of the reference (of the queries again without one)."""
-    own = _checked(labels, count, "labels")
+    own, what = _checked(labels, count, "labels")
     if reference_count is None:
         dense = np.unique(own, return_inverse=True)[1]
         return dense, dense
-    other = _checked(reference_labels, reference_count, "reference_labels")
-    if count and reference_count and own.dtype.kind != other.dtype.kind:
-        raise ValueError(f"labels are {own.dtype} but reference_labels are {other.dtype}")
+    other, other_what = _checked(reference_labels, reference_count, "reference_labels")
+    if count and reference_count and what != other_what:
+        raise ValueError(f"labels are {what} but reference_labels are {other_what}")
+    if own.dtype.kind != other.dtype.kind:  # int64 and uint64 would become float64
+        own, other = own.astype(object), other.astype(object)
     dense = np.unique(np.concatenate([own, other]), return_inverse=True)[1]
     return dense[:count], dense[count:]
 
 
-def _checked(labels: Any, count: int, name: str) -> np.ndarray:
+def checked_threads(threads: int | None) -> None:
+    """ValueError for a number of threads that cannot be."""
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+
+
+def _checked(labels: Any, count: int, name: str) -> tuple[np.ndarray, str]:
+    """Labels as an array, and what they are."""
     if hasattr(labels, "detach"):
         labels = labels.detach().cpu().numpy()
     array = np.asarray(labels)
     if array.shape != (count,):
         raise ValueError(f"{name} must be one for each of {count} items, not of shape {array.shape}")
     if count == 0:
-        return array.astype(np.int64)
-    if array.dtype.kind not in "iuUSO":
-        raise ValueError(f"{name} must be whole numbers or texts, not {array.dtype}")
-    return array
+        return array.astype(np.int64), "whole numbers"
+    kinds = set(map(type, array)) if array.dtype.kind == "O" else {array.dtype.type}
+    for what, some in LABELS.items():
+        if all(issubclass(kind, some) for kind in kinds):
+            return array, what
+    raise ValueError(f"{name} must be whole numbers or texts, not {' and '.join(sorted(k.__name__ for k in kinds))}")

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from powerbench.evaluation.clustering import KMeans, announce, cluster, scores
-from powerbench.evaluation.given import Given
+from powerbench.evaluation.clustering import LARGEST_SEED, KMeans, announce, cluster, scores
+from powerbench.evaluation.given import Given, checked_threads
 from powerbench.evaluation.names import SPREAD, Metric, parsed
 from powerbench.evaluation.ranking.backends import ON_CPU, Backend
 from powerbench.evaluation.ranking.near import Lookup, Ties
@@ -52,12 +52,14 @@ def measure(
     threads: None for as many as NumPy's BLAS uses. backend: what counts the ranks. The values of retrieval metrics
     depend on neither.
 
-    Raises ValueError for NaN or infinite embeddings or wrong shapes, UserError for an unknown metric.
+    Raises ValueError for NaN or infinite embeddings, wrong shapes or numbers out of range, UserError for an unknown
+    metric.
     """
     asked = list(dict.fromkeys(parsed(name) for name in metrics))
     given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties)
+    checked_threads(threads)
     settings = kmeans or KMeans()
-    settings = replace(settings, clusters=clusters or settings.clusters)
+    settings = replace(settings, clusters=settings.clusters if clusters is None else clusters)
     found: dict[Metric, float] = {}
     for some_distance in get_args(Distance):
         some = [metric for metric in asked if _distance(metric, distance) == some_distance]
@@ -88,6 +90,7 @@ def measure_queries(
     if asked.family != "retrieval":
         raise ValueError(f"{asked.name} has no value for single queries")
     given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties)
+    checked_threads(threads)
     lookup = given.lookup(_distance(asked, distance), ties)
     return per_query(asked, rank_relevant(lookup, limits_of([asked]), threads, backend), lookup)
 
@@ -114,9 +117,11 @@ def _clustering(
     """Mean and standard deviation over the runs (NaN for the deviation of a single one)."""
     if len(embeddings) == 0:
         return dict.fromkeys(_with_spread(metrics), float("nan"))
-    number = kmeans.clusters or len(np.unique(classes))
+    number = len(np.unique(classes)) if kmeans.clusters is None else kmeans.clusters
     announce(kmeans, *embeddings.shape, number)
     seeds = range(seed, seed + kmeans.runs)
+    if abs(seed) > LARGEST_SEED - kmeans.runs:
+        raise ValueError(f"seed must be at most {LARGEST_SEED - kmeans.runs} from 0, not {seed}")
     runs = [scores(classes, cluster(embeddings, number, own, kmeans, distance, threads)) for own in seeds]
     found = {}
     for metric in _with_spread(metrics):

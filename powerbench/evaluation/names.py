@@ -43,7 +43,7 @@ WITH_K: dict[str, Family] = {
     "map_at": "retrieval",
     "rho_spectrum_at": "space",
 }
-"""Metrics that exist for every whole k of at least 1 (the spectrum's also for those below 0)."""
+"""Metrics that exist for every whole k of at least 1 (the spectrum's also for those below 0), of 12 digits at most."""
 
 USUAL_K = {
     "recall_at": (1, 2, 4, 8, 10, 100, 1000),
@@ -70,7 +70,7 @@ ALIASES = {
 }
 """Names of earlier systems, in lower case and with ``_at_`` for ``@``."""
 
-_PARAMETER = re.compile(r"(?P<base>[a-z_]+_at)_(?P<k>-?[1-9][0-9]*)")
+_PARAMETER = re.compile(r"(?P<base>[a-z_]+_at)_(?P<k>-?[1-9][0-9]{0,11})")
 _RECALL = {"e_recall_at": "recall_at", "r_at": "recall_at"}
 
 
@@ -127,7 +127,10 @@ def parsed(name: str) -> Metric:
     if found is None:
         listed = ", ".join([*METRICS, *(f"{base}_<k>" for base in WITH_K)])
         near = nearest(plain, [*metric_names(), *ALIASES])
-        raise UserError(f"there is no metric named {name!r} (there are: {listed}; {COSINE}<name>).", near=near)
+        raise UserError(
+            f"there is no metric named {name!r} (there are: {listed}; {COSINE}<name>; <k> has at most 12 digits).",
+            near=near,
+        )
     return found
 
 

@@ -84,6 +84,16 @@ def test_cosine_clusters_look_at_directions_only():
     )
 
 
+@pytest.mark.parametrize(
+    ("exponent", "kind"), [(67, np.float32), (-100, np.float32), (-140, np.float32), (100, float), (-1040, float)]
+)
+def test_the_scale_of_the_embeddings_does_not_matter(exponent, kind):
+    x, labels = clustered(8, 9, spread=1.2)
+    x = np.round(x * 64)  # whole numbers keep all their digits, however small the unit
+    found = measure(np.ldexp(x.astype(kind), exponent), labels, ["nmi", "ami", "f1"])
+    assert found == measure(x, labels, ["nmi", "ami", "f1"])
+
+
 def test_long_clusterings_are_announced_once(caplog):
     of_sop = (KMeans(), 60_502, 128, 11_316)
     assert KMeans(runs=1).seconds(60_502, 128, 11_316) == pytest.approx(41.2, rel=0.2)  # as measured

@@ -78,6 +78,22 @@ def test_the_width_follows_the_embeddings(monkeypatch, rank, expected):
     assert chosen.vectors.bounds == bool(expected)
 
 
+def test_nothing_is_chosen_after_the_last_piece(monkeypatch):
+    events = []
+    for owner, name in ((tiles, "_count"), (leading.Leading, "_cheapest")):
+        whole = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args, name=name, whole=whole: (events.append(name), whole(*args))[1])
+    monkeypatch.setattr(leading, "WORTHWHILE", 0)
+    x, labels = clustered(40, 8, width=64)
+    measure(x, labels, ["map_at_r"], threads=1)
+    assert events == ["_count"]  # all of it is one tile
+    events.clear()
+    monkeypatch.setattr(tiles, "ROWS", 64)
+    measure(x, labels, ["map_at_r"], threads=1)
+    assert events[:3] == ["_count", "_cheapest", "_count"]
+    assert events[-1] == "_count"
+
+
 def test_small_evaluations_do_not_look_for_axes(monkeypatch):
     monkeypatch.setattr(leading, "_principal_axes", None)
     x, labels = clustered(300, 8, width=64)

@@ -198,6 +198,19 @@ def test_only_the_sameness_of_labels_matters(names):
     assert found == pytest.approx(measure(x[1::2], labels[1::2], METRICS, **rest), abs=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("some", "others"),
+    [("uint8", "int64"), ("uint64", "int64"), (object, "int64"), (str, object), (object, str), ("U5", "U30")],
+)
+def test_queries_and_reference_may_hold_labels_in_different_forms(some, others):
+    x, labels = clustered(9, 5, spread=1.5)
+    expected = measure(x, labels, METRICS, reference=x[::2], reference_labels=labels[::2])
+    large = labels + (2**62 if some == "uint64" else 0)  # where float64 would take neighbours for the same
+    texts = large.astype(str) if str in (some, others) else large
+    rest = {"reference": x[::2], "reference_labels": texts[::2].astype(others)}
+    assert measure(x, texts.astype(some), METRICS, **rest) == pytest.approx(expected, abs=1e-14)
+
+
 def test_nearly_equal_scores_are_told_apart():
     """In float32 the two distances to the query are equal; in float64 the relevant item is closer."""
     x = np.array([[0.0, 0.0], [1.0, 1e-5], [1.0, 2e-5]])
@@ -223,11 +236,21 @@ def test_metrics_are_named_canonically_and_once():
         ({"embeddings": np.ones(2)}, "items x dimensions"),
         ({"labels": [0]}, "labels must be one for each of 2 items"),
         ({"labels": [0.5, 1.5]}, "whole numbers or texts, not float64"),
+        ({"labels": [None, None]}, "labels must be whole numbers or texts, not NoneType"),
+        ({"labels": np.array([1, "a"], dtype=object)}, "whole numbers or texts, not int and str"),
+        ({"embeddings": np.eye(2) * 1j}, "embeddings must be real numbers, not complex128"),
+        ({"embeddings": torch.eye(2) * 1j}, "embeddings must be real numbers, not complex64"),
+        ({"threads": 0}, "threads must be at least 1, not 0"),
+        ({"metrics": ["nmi"], "clusters": 0}, "2 items cannot be put into 0 clusters"),
+        ({"metrics": ["nmi"], "seed": 2**40}, "seed must be at most 2147483642 from 0, not 1099511627776"),
         ({"ties": "random"}, "pessimistic, optimistic or expected"),
         ({"reference": np.ones((2, 2))}, "go together"),
         ({"reference_labels": [0, 1]}, "go together"),
         ({"reference": np.ones((2, 3)), "reference_labels": [0, 1]}, "2 dimensions, the reference has 3"),
-        ({"reference": np.ones((2, 2)), "reference_labels": ["a", "b"]}, "labels are int64 but reference_labels"),
+        (
+            {"reference": np.ones((2, 2)), "reference_labels": ["a", "b"]},
+            "labels are whole numbers but reference_labels are texts",
+        ),
         ({"reference": np.full((2, 2), np.nan), "reference_labels": [0, 1]}, "reference hold NaN"),
     ],
 )

@@ -62,7 +62,17 @@ def test_unknown_names_are_refused_with_the_nearest(wrong, near):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["recall_at_0", "recall_at_-1", "recall_at_1.5", "recall_at_", "", "zzz", "c_rho_spectrum@1", "c_uniformity"],
+    [
+        "recall_at_0",
+        "recall_at_-1",
+        "recall_at_1.5",
+        "recall_at_",
+        "",
+        "zzz",
+        "c_rho_spectrum@1",
+        "c_uniformity",
+        "recall_at_1" + 20 * "0",
+    ],
 )
 def test_recall_needs_a_whole_k(wrong):
     with pytest.raises(UserError, match="no metric named"):

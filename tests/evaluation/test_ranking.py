@@ -71,6 +71,18 @@ def test_the_scale_of_the_embeddings_does_not_matter(scale):
         assert measure(x * scale, labels, ALL, distance=distance) == pytest.approx(expected, abs=1e-15)
 
 
+@pytest.mark.parametrize("exponent", [-1030, -1060, -1070])
+def test_the_smallest_numbers_of_float64_are_told_apart(exponent):
+    x, labels = clustered(12, 6, spread=1.5)
+    x = np.round(x.astype(np.float64) * 16)  # whole numbers keep all their digits, however small the unit
+    some_rows = np.where(np.arange(len(x)) % 2, exponent, 0)[:, None]
+    for distance in ("euclidean", "cosine"):
+        expected = measure(x, labels, ALL, distance=distance)
+        assert 0.01 < expected["map_at_r"] < 0.9
+        assert measure(np.ldexp(x, exponent), labels, ALL, distance=distance) == pytest.approx(expected, abs=1e-13)
+    assert measure(np.ldexp(x, some_rows), labels, ALL, distance="cosine") == pytest.approx(expected, abs=1e-13)
+
+
 def test_cosine_distance_looks_at_directions_only():
     x, labels = clustered(12, 6, spread=1.5)
     lengths = np.random.default_rng(0).uniform(0.01, 100, size=(len(x), 1)).astype(np.float32)
@@ -157,6 +169,16 @@ def test_ranks_add_up_over_shards(quantise, ties):
     )
     cuts = [references[::2], references[1::2]]
     assert found_over_shards(x, labels, cuts, queries, ties) == pytest.approx(expected, abs=1e-13)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_shards_of_another_scale_than_the_queries(scale):
+    x, labels = some_of_everything(quantise=False)
+    x[::3] *= np.float32(scale)
+    queries, references = list(range(0, len(x), 3)), [i for i in range(len(x)) if i % 3]
+    expected = measure(x[queries], labels[queries], ALL, reference=x[references], reference_labels=labels[references])
+    found = found_over_shards(x, labels, [references[::2], references[1::2]], queries, "pessimistic")
+    assert found == pytest.approx(expected, abs=1e-13)
 
 
 BACKENDS = [Backend("torch", "cpu"), Backend("torch", "cpu", memory=1), Backend("faiss", "cpu")]

@@ -19,6 +19,12 @@ Embeddings = NDArray[np.float32] | NDArray[np.float64]
 ROUNDING_OF_COSINES = 1e-15
 """How far rounding may move the distance of two vectors scaled to length 1."""
 
+LARGEST_EXPONENT = 1023
+"""Of a power of two in float64."""
+
+LENGTHENING = 128
+"""The exponent of the power of two that makes the shortest rows of float64 long enough to be inverted."""
+
 
 @dataclass(frozen=True)
 class Points:
@@ -60,16 +66,22 @@ class Space:
 
 def space_of(distance: Distance, *sets: Embeddings) -> Space:
     """A space for all items of some sets of embeddings (N x D each)."""
-    peak = max((float(max(some.max(), -some.min())) for some in sets if some.size), default=0.0)
-    far = peak > 0 and not 1e-12 < peak < 1e12  # squares would leave the range of float32
-    unit = float(2.0 ** -np.frexp(peak)[1]) if far and distance == "euclidean" else 1.0
-    total = sum(sum_rows(some, _factors(some, distance, unit)) for some in sets)
+    unit = unit_of(*sets) if distance == "euclidean" else 1.0
+    total = sum(sum_rows(*_scaled(some, distance, unit)) for some in sets)
     return Space(distance, unit, total / max(1, sum(map(len, sets))))
+
+
+def unit_of(*sets: Embeddings) -> float:
+    """The power of two by which some sets of embeddings (N x D each) are multiplied: 1 unless squares need it."""
+    peak = max((float(max(some.max(), -some.min())) for some in sets if some.size), default=0.0)
+    if peak == 0 or 1e-12 < peak < 1e12:
+        return 1.0
+    return float(np.ldexp(1.0, min(-int(np.frexp(peak)[1]), LARGEST_EXPONENT)))  # into the range of float32
 
 
 def points_of(raw: Embeddings, classes: Integers, space: Space) -> Points:
     """The cells of some items: ``raw`` N x D, C-contiguous; ``classes``: one dense number an item."""
-    factors = _factors(raw, space.distance, space.unit)
+    raw, factors = _scaled(raw, space.distance, space.unit)
     words = raw.view(np.uint32)
     order = np.lexsort((hash_rows(words), classes))
     first = ~equal_to_previous(words, classes, order)
@@ -91,6 +103,16 @@ def points_of(raw: Embeddings, classes: Integers, space: Space) -> Points:
     return Points(cells, classes[items], cell_of)
 
 
-def _factors(rows: Embeddings, distance: Distance, unit: float) -> Floats:
-    """What each row is multiplied by: the same for all, or one over its length."""
-    return np.full(len(rows), unit) if distance == "euclidean" else inverse_lengths(rows)
+def _scaled(rows: Embeddings, distance: Distance, unit: float) -> tuple[Embeddings, Floats]:
+    """Rows, and what each is multiplied by: the same for all, or one over its length.
+
+    Rows so short that one over their length is no float64 are made longer first; that changes no direction.
+    """
+    if distance == "euclidean":
+        return rows, np.full(len(rows), unit)
+    factors = inverse_lengths(rows)
+    if (short := np.isinf(factors)).any():
+        rows = rows.copy()
+        rows[short] *= 2.0**LENGTHENING
+        factors[short] = inverse_lengths(rows[short])
+    return rows, factors

@@ -13,7 +13,7 @@ from powerbench.evaluation.ranking.structures import Floats, Integers
 
 @compiled("reassoc", "nsz")
 def inverse_lengths(raw: Any) -> Floats:
-    """One over the length of each row; of rows of zeros, 1. Neither overflows where the length does not."""
+    """One over the length of each row; of rows of zeros, 1. Infinite for rows shorter than about 5e-309."""
     inverse = np.ones(len(raw))
     for row in range(len(raw)):
         peak = 0.0

@@ -36,8 +36,8 @@ class Shard:
 def lookups_of(
     queries: Embeddings, classes: Integers, shards: Sequence[Shard], *, distance: Distance, ties: Ties
 ) -> list[Lookup]:
-    """One lookup of the same queries for each shard; each could be made where its shard is."""
-    space = space_of(distance, queries)
+    """One lookup of the same queries for each shard; each could be made where its shard is, in the space of all."""
+    space = space_of(distance, queries, *(shard.embeddings for shard in shards))
     points = points_of(queries, classes, space)
     taken, lookups = np.zeros(len(points), dtype=bool), []
     for shard in shards:

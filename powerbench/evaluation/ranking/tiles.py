@@ -52,9 +52,10 @@ def count_on_cpu(lookup: Lookup, job: Job, threads: int | None) -> list[Tally]:
     waiting = list(tiles_of(lookup, job.first, job.first + len(job.near.own_begin), ROWS, COLUMNS))
     with controller.limit(limits=1), ThreadPoolExecutor(threads) as pool:
         leading = Leading(lookup, job, sum(map(_pairs, waiting)))
-        for tiles in _cut(waiting, leading.looks):
+        for piece, tiles in enumerate(_cut(waiting, leading.looks)):
+            if piece:
+                leading.look(job)
             job = _count(leading.vectors, job, tiles, min(threads, len(tiles)), pool)
-            leading.look(job)
     return [job.tally]
 
 
@@ -63,11 +64,12 @@ def _pairs(tile: Tile) -> int:
 
 
 def _cut(tiles: list[Tile], shares: Sequence[float]) -> Iterator[list[Tile]]:
-    """The tiles in order, cut after these shares of their pairs."""
+    """The tiles in order, cut after these shares of their pairs; no piece is empty."""
     done = np.cumsum([_pairs(tile) for tile in tiles])
     places = [int(np.searchsorted(done, share * done[-1])) + 1 for share in shares] if tiles else []
     for begin, end in pairwise([0, *places, len(tiles)]):
-        yield tiles[begin:end]
+        if begin < end:
+            yield tiles[begin:end]
 
 
 def _count(vectors: Vectors, job: Job, tiles: list[Tile], threads: int, pool: ThreadPoolExecutor) -> Job:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from powerbench.console import complain, say
+from powerbench.console import complain, open_closed_streams, say
 from powerbench.ending import end_process
 from powerbench.errors import PowerbenchError, UserError, file_system_error, nearest
 
@@ -83,6 +83,7 @@ exit status: 0 done, 1 the work failed, 2 the request was wrong, 3 stopped befor
 
 def program() -> NoReturn:
     """Run the command of this process and end it; a signal while Python tidies up changes its status no more."""
+    open_closed_streams()
     status = main()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def open_closed_streams() -> None:
+    """Give a process that was started without standard streams, as daemons may be, ones that lead nowhere.
+
+    A file opened later would otherwise get the number of a stream, and what is printed would go into it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115 - it stays open to the end
 
 
 def say(text: str = "") -> None:

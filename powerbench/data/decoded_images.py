@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from powerbench.config.schema import ExperimentConfig
+from powerbench.config.free import without_free
+from powerbench.config.schema import ExperimentConfig, thaw
 from powerbench.config.user_files import wherever_they_lie
 from powerbench.data.recipes import Recipe
 from powerbench.datasets.contract import Dataset
@@ -173,7 +174,7 @@ def decoded_images(
 ) -> dict[str, DecodedImages]:
     """For each part the place of its images; parts that begin alike share it. None are kept with ``cache: off``.
 
-    The key is everything that an image depends on: the dataset's content, the class that reads it, the head of the
+    The key is everything that an image depends on: the dataset's content, class and arguments, the head of the
     recipe, and the versions of what decodes and resizes. Nothing is created before the first image is asked for.
     """
     if not config.cache:
@@ -181,8 +182,7 @@ def decoded_images(
     folder, installed = Path(places.cache_dir) / FOLDER, environment_of_process()
     common = {
         "format": FORMAT,
-        "dataset": dataset.checksum,
-        "class": wherever_they_lie(config.dataset.name),
+        "dataset": pixels_key(config, dataset),
         "versions": {name: installed[name] for name in ("pillow", "torchvision")},
         "machine": platform.machine(),
     }
@@ -201,6 +201,13 @@ def decoded_images(
             ),
         )
     return {part: found[recipe.head_text] for part, recipe in recipes.items()}
+
+
+def pixels_key(config: ExperimentConfig, dataset: Dataset) -> dict[str, Any]:
+    """What a dataset's images depend on: its content, its class and, since that may draw them as they say, its
+    arguments but for those that only say where the files are."""
+    configured = {"dataset": {config.dataset.name: thaw(config.dataset.args)}}
+    return {"checksum": dataset.checksum, **wherever_they_lie(without_free(configured))}
 
 
 def _tell(trouble: str) -> None:

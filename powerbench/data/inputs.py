@@ -13,7 +13,7 @@ from torch import Tensor
 
 from powerbench.config.schema import ExperimentConfig, thaw
 from powerbench.config.user_files import wherever_they_lie
-from powerbench.data.decoded_images import decoded_images
+from powerbench.data.decoded_images import decoded_images, pixels_key
 from powerbench.data.features import FeatureInputs, FrozenTrunk, compute_features, kept_features, state_hash
 from powerbench.data.images import ImageInputs, InputPart
 from powerbench.data.recipes import Recipe, build_recipe, is_deterministic
@@ -136,7 +136,7 @@ def _common_key(
     """Everything but the recipe that a feature depends on, down to its last bit."""
     installed = environment_of_process()
     return {
-        "dataset": dataset.checksum,
+        "dataset": pixels_key(config, dataset),
         "trunk": wherever_they_lie(config.models.trunk.name),
         "arguments": {k: v for k, v in wherever_they_lie(thaw(config.models.trunk.args)).items() if k != "weights"},
         "weights": state_hash(trunk),

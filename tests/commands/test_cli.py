@@ -26,6 +26,13 @@ def test_help_is_light_and_imports_neither_torch_nor_ax(tmp_path):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_a_process_without_standard_streams_does_its_work(tmp_path, closed):
+    work = [sys.executable, str(ROOT / "run.py"), "list", "losses"]
+    ended = subprocess.run(work, cwd=tmp_path, preexec_fn=lambda: [os.close(number) for number in closed])
+    assert ended.returncode == 0
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)])
 def test_everything_explains_itself(words, capsys):
     assert main(words) == 0

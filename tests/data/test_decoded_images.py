@@ -116,18 +116,21 @@ def test_whatever_an_image_depends_on_makes_another_file_and_nothing_else_does(t
     path = path_of(tmp_path)
     same = {"seed": 3, "cache_gigabytes": 1.5, "threads_per_run": 2, "workers": 5}
     assert all(path_of(tmp_path, **{key: value}) == path for key, value in same.items())
+    assert path_of(tmp_path, dataset={"Noise": {"root": "elsewhere"}}) == path_of(tmp_path, dataset={"Noise": None})
     assert path_of(tmp_path, train={**RESIZED, "ColorJitter": None}) == path
     others = [
         path_of(tmp_path, Noise(22)),
         path_of(tmp_path, train={"Resize": {"size": 19}}),
         path_of(tmp_path, train={"Resize": {"size": 18, "interpolation": "bicubic"}}),
         path_of(tmp_path, dataset={"CUB200": None}),
+        path_of(tmp_path, dataset={"mine.py:Boxes": {"crop_to_box": True}}),
+        path_of(tmp_path, dataset={"mine.py:Boxes": {"crop_to_box": False}}),
     ]
     installed = module.environment_of_process()
     for name in ("pillow", "torchvision"):
         monkeypatch.setattr(module, "environment_of_process", lambda name=name: {**installed, name: "0.1"})
         others.append(path_of(tmp_path))
-    assert len({path, *others}) == 7
+    assert len({path, *others}) == 9
 
 
 def test_a_changed_source_is_another_file_and_one_that_changes_meanwhile_is_not_kept(tmp_path):
@@ -170,7 +173,7 @@ def test_the_record_beside_the_images_says_what_they_are_of(tmp_path):
     drawn(inputs_of(tmp_path, Noise(), train=RANDOM))
     (path,) = stored(tmp_path, ".json")
     key = json.loads(path.read_text())
-    assert key["dataset"] == Noise().checksum
+    assert key["dataset"]["checksum"] == Noise().checksum
     assert key["transforms"] == '[["Resize", {"size": 18}]]'
 
 

@@ -25,6 +25,7 @@ _MODES = {
 """What stands before ``accuracies`` in the name of a table, and the mode that its values are of."""
 
 _TABLES = "saved_csvs"
+_NO_EPOCH = 10**9
 _REPRODUCTION = re.compile(r".+_reproduction(\d+)")
 
 
@@ -103,7 +104,8 @@ def _by_epoch(rows: list[Row]) -> dict[int, Row]:
 
 
 def _whole(value: float | str | None) -> int | None:
-    return int(value) if isinstance(value, float) and math.isfinite(value) else None
+    """An epoch; none is as large as ``_NO_EPOCH``, which the store could not always hold."""
+    return int(value) if isinstance(value, float) and abs(value) < _NO_EPOCH else None
 
 
 def _weights_of(row: Row) -> str:

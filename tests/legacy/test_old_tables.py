@@ -68,6 +68,11 @@ def test_without_tables_of_means_the_folds_are_averaged(tmp_path):
     assert math.isnan(best_of_fold(tmp_path / "nowhere", "map_at_r")[1])
 
 
+def test_a_number_too_large_for_an_epoch_is_none(tmp_path):
+    write_tables(tmp_path, {f"{TABLE}_VAL": [{"epoch": epoch, MAP: value} for epoch, value in ((2, 0.3), (1e30, 0.5))]})
+    assert best_of_fold(tmp_path, "map_at_r") == (2, 0.3)
+
+
 def test_of_a_search_the_reproductions_count(tmp_path):
     search = tmp_path / "birds"
     write_yaml(search / "best_parameters.yaml", {"best_sub_experiment_name": "birds1"})

@@ -98,6 +98,15 @@ def test_a_damaged_database_is_told_and_the_csv_files_are_read(tmp_path):
     assert "the CSV files were read instead" in notes[0]
 
 
+def test_what_cannot_be_read_is_told_once_and_the_folds_count(tmp_path):
+    write_tables(tmp_path / "meta_logs", {})
+    write_tables(tmp_path / "a_0", {f"{TABLE}_VAL": [{"epoch": 2, MAP: 0.3}]})
+    (tmp_path / "meta_logs/saved_csvs/logs.db").write_bytes(b"no database" * 100)
+    found, notes = values(tmp_path)
+    assert found == {("val", "separate", "trained", "map_at_r"): 0.3}
+    assert len(notes) == 1
+
+
 def test_reading_changes_nothing_and_only_plain_tables_are_read(tmp_path):
     import sqlite3
 

@@ -32,6 +32,7 @@ from powerbench.store.intervals import mean_and_sem
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from meta_logs.logged import Logged
     from powerbench.config.schema import ExperimentConfig
     from powerbench.driver.experiment import Experiment
     from powerbench.legacy.checkpoints import SavedModels
@@ -56,6 +57,7 @@ class OldExperiment:
     folder: Path
     prepared: Prepared
     folds: tuple[OldFold, ...]
+    logged: Logged
 
 
 def find_old(request: Request, roots: Roots, store: Store | None) -> Path | None:
@@ -78,7 +80,7 @@ def prepare_old(folder: Path, request: Request, roots: Roots, store: Store | Non
     """Check that the experiment can be evaluated; write nothing.
 
     The command line's keys are merged as they always were on evaluation. Raises :class:`UserError` for whatever is
-    wrong with its config, its data, or its models.
+    wrong with its config, its data, its models, or what it logged.
     """
     merged = load_old_config(folder, request.config_names, roots.config_folder, request.overridden)
     merged = merged.with_overrides(request.overrides)
@@ -89,9 +91,10 @@ def prepare_old(folder: Path, request: Request, roots: Roots, store: Store | Non
             f"--root_experiment_folder {folder} --experiment_name {trained[-1] if trained else '<trial>'}.",
             where=str(folder),
         )
+    logged = read_logged(folder)
     prepared = prepare_config(request.name, merged, Budget(), roots, store, merge=True)
     _refuse_random_split(prepared)
-    return OldExperiment(folder, prepared, tuple(_read_folds(folder, prepared, roots)))
+    return OldExperiment(folder, prepared, tuple(_read_folds(folder, prepared, roots)), logged)
 
 
 def _read_folds(folder: Path, prepared: Prepared, roots: Roots) -> Iterator[OldFold]:
@@ -114,7 +117,7 @@ def take_over(experiment: Experiment, old: OldExperiment) -> None:
     """Write its best models and record it as a trained single trial; what was interrupted is done again."""
     from powerbench.evaluation.weights import best_weights_file
 
-    keep_logged(experiment.folder.path, read_logged(old.folder))
+    keep_logged(experiment.folder.path, old.logged)
     store = experiment.store
     trial = store.add_trial(experiment.id, "single", 0, {})
     for number, fold in enumerate(old.folds):

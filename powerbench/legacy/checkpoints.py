@@ -16,7 +16,9 @@ from powerbench.models.weights import load_state, read_state
 _SPECIAL: dict[str, tuple[str, ...]] = {"PredefinedSplitScheme_0": ("predefined",)}
 """Other names that the folder of a fold had."""
 
-_BEST = re.compile(r"(?P<module>\w+)_best(?P<epoch>\d*)")
+_BEST = re.compile(r"(?P<module>\w+)_best(?P<epoch>\d{0,9})")
+"""A longer number is no epoch: none was ever reached, and the store could not hold it."""
+
 _OF_DATA_PARALLEL = "module."
 _LAST = "last_linear"
 

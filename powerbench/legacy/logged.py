@@ -25,6 +25,7 @@ _MODES = {
 """What stands before ``accuracies`` in the name of a table, and the mode that its values are of."""
 
 _TABLES = "saved_csvs"
+_NO_EPOCH = 10**9
 _REPRODUCTION = re.compile(r".+_reproduction(\d+)")
 
 
@@ -59,9 +60,13 @@ def _trainings(folder: Path) -> list[Path]:
 
 
 def _of_training(folder: Path, notes: list[str]) -> Iterable[LoggedValue]:
-    tables = read_tables(folder / "meta_logs" / _TABLES, notes)
+    tables = read_tables(_means_of(folder), notes)
     found = [value for name, rows in tables.items() for value in _of_table(folder.name, name, rows)]
     return found or list(_mean_of_folds(folder, notes))
+
+
+def _means_of(folder: Path) -> Path:
+    return folder / "meta_logs" / _TABLES
 
 
 def _of_table(training: str, table: str, rows: list[Row]) -> Iterable[LoggedValue]:
@@ -77,7 +82,7 @@ def _of_table(training: str, table: str, rows: list[Row]) -> Iterable[LoggedValu
 def _mean_of_folds(folder: Path, notes: list[str]) -> Iterable[LoggedValue]:
     """An experiment of one fold has no tables of means."""
     by_key: dict[tuple[str, str, str], list[float]] = {}
-    for place in sorted(folder.glob(f"*/{_TABLES}")):
+    for place in sorted(set(folder.glob(f"*/{_TABLES}")) - {_means_of(folder)}):
         for table, rows in read_tables(place, notes).items():
             for weights, row in _of_epochs(rows).items():
                 for metric, value in _metrics(row).items():
@@ -103,7 +108,8 @@ def _by_epoch(rows: list[Row]) -> dict[int, Row]:
 
 
 def _whole(value: float | str | None) -> int | None:
-    return int(value) if isinstance(value, float) and math.isfinite(value) else None
+    """An epoch; none is as large as ``_NO_EPOCH``, which the store could not always hold."""
+    return int(value) if isinstance(value, float) and abs(value) < _NO_EPOCH else None
 
 
 def _weights_of(row: Row) -> str:

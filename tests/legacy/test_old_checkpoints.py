@@ -23,6 +23,14 @@ def test_the_best_of_the_latest_epoch_counts(tmp_path):
     }
 
 
+def test_a_number_too_long_for_an_epoch_is_none(tmp_path):
+    save_models(tmp_path, "a_0", BOTH, f"best{'9' * 30}")
+    with pytest.raises(UserError, match="holds no best models"):
+        best_models(tmp_path, "a_0", list(BOTH))
+    save_models(tmp_path, "a_0", BOTH, "best34")
+    assert best_models(tmp_path, "a_0", list(BOTH)).epoch == 34
+
+
 @pytest.mark.parametrize("name", ["PredefinedSplitScheme_0", "predefined"])
 def test_a_predefined_split_had_two_names(tmp_path, name):
     save_models(tmp_path, name, BOTH, "best")

@@ -1,6 +1,7 @@
 """Experiments that powerful-benchmarker trained, evaluated where they lie: the metrics are those of their models."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pretrainedmodels
@@ -184,7 +185,6 @@ def test_wrong_requests_are_refused_before_anything_is_written(old, words, says,
 
 def test_missing_damaged_and_dangerous_models_are_told(old, tmp_path, capsys):
     import pickle
-    import shutil
 
     shutil.copytree(old / "birds", tmp_path / "birds")
     models = tmp_path / "birds" / FOLDS[0] / "saved_models"
@@ -202,4 +202,15 @@ def test_missing_damaged_and_dangerous_models_are_told(old, tmp_path, capsys):
     assert evaluate(tmp_path, "--evaluate", *OVERRIDES) == 2
     assert "holds no best models" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["birds"]
+    assert not (tmp_path / "birds/powerbench").exists()
+
+
+def test_a_malformed_list_of_results_is_told_before_anything_is_written(old, tmp_path, capsys):
+    shutil.copytree(old / "birds", tmp_path / "birds", ignore=shutil.ignore_patterns("meta_logs", "powerbench"))
+    (tmp_path / "birds/best_parameters.yaml").write_text("- birds1\n")
+    before = files_of(tmp_path / "birds")
+    assert evaluate(tmp_path, "--evaluate", *OVERRIDES) == 2
+    assert "best_parameters.yaml" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["birds"]
+    assert files_of(tmp_path / "birds") == before
     assert not (tmp_path / "birds/powerbench").exists()

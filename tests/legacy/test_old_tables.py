@@ -68,6 +68,11 @@ def test_without_tables_of_means_the_folds_are_averaged(tmp_path):
     assert math.isnan(best_of_fold(tmp_path / "nowhere", "map_at_r")[1])
 
 
+def test_a_number_too_large_for_an_epoch_is_none(tmp_path):
+    write_tables(tmp_path, {f"{TABLE}_VAL": [{"epoch": epoch, MAP: value} for epoch, value in ((2, 0.3), (1e30, 0.5))]})
+    assert best_of_fold(tmp_path, "map_at_r") == (2, 0.3)
+
+
 def test_of_a_search_the_reproductions_count(tmp_path):
     search = tmp_path / "birds"
     write_yaml(search / "best_parameters.yaml", {"best_sub_experiment_name": "birds1"})
@@ -91,6 +96,15 @@ def test_a_damaged_database_is_told_and_the_csv_files_are_read(tmp_path):
     assert found == {("test", "separate", "trained", "map_at_r"): 0.2}
     assert f"{database} cannot be read as a database" in notes[0]
     assert "the CSV files were read instead" in notes[0]
+
+
+def test_what_cannot_be_read_is_told_once_and_the_folds_count(tmp_path):
+    write_tables(tmp_path / "meta_logs", {})
+    write_tables(tmp_path / "a_0", {f"{TABLE}_VAL": [{"epoch": 2, MAP: 0.3}]})
+    (tmp_path / "meta_logs/saved_csvs/logs.db").write_bytes(b"no database" * 100)
+    found, notes = values(tmp_path)
+    assert found == {("val", "separate", "trained", "map_at_r"): 0.3}
+    assert len(notes) == 1
 
 
 def test_reading_changes_nothing_and_only_plain_tables_are_read(tmp_path):

@@ -1,5 +1,8 @@
 """A trained model is used elsewhere: out of a folder alone, by our function and without any of our code."""
 
+import copy
+import io
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -68,6 +71,20 @@ def test_embedding_the_test_split_gives_the_stored_metrics(trained, sent, trial,
     separate = [measured(powerbench.load_model(sent, fold=fold, trial=trial)) for fold in (0, 1)]
     assert np.mean(separate) == pytest.approx(stored(trained, kind, "separate"), abs=1e-9)
     assert ensemble.module(torch.zeros(3, 3, 8, 8)).shape == (3, 10), "two folds of 5 dimensions"
+
+
+@pytest.mark.parametrize("fold", [None, 0])
+def test_the_module_can_be_copied_pickled_and_saved(sent, fold):
+    module = powerbench.load_model(sent, fold=fold).module
+    saved = io.BytesIO()
+    torch.save(module, saved)
+    saved.seek(0)
+    images = torch.randn(2, 3, 8, 8)
+    again = (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), torch.load(saved, weights_only=False))
+    with torch.inference_mode():
+        for other in again:
+            assert torch.equal(other(images), module(images))
+            assert not {id(p) for p in other.parameters()} & {id(p) for p in module.parameters()}
 
 
 def test_a_frozen_trunk_is_computed_once_and_its_file_is_not_needed(tmp_path):
@@ -150,12 +167,12 @@ def test_what_cannot_be_loaded_is_said(sent, tmp_path):
     for folder, arguments, message in cases:
         with pytest.raises(UserError, match=message):
             powerbench.load_model(folder, **arguments)
-    copy = shutil.copytree(sent, tmp_path / "copy")
-    (weights,) = copy.glob("reproduction_0/*_0/embedder_best.pth")
+    copied = shutil.copytree(sent, tmp_path / "copy")
+    (weights,) = copied.glob("reproduction_0/*_0/embedder_best.pth")
     weights.unlink()
     with pytest.raises(UserError, match=r"no file .*embedder_best\.pth.*--same_seed --keep_weights all"):
-        powerbench.load_model(copy, trial="reproduction:0")
-    code = next((copy / "configs" / "user_code").iterdir())
+        powerbench.load_model(copied, trial="reproduction:0")
+    code = next((copied / "configs" / "user_code").iterdir())
     code.write_text(code.read_text() + "\nprint('changed')\n")
     with pytest.raises(UserError, match="its content was changed"):
-        powerbench.load_model(copy)
+        powerbench.load_model(copied)

@@ -19,6 +19,7 @@ from powerbench.driver.user_code import located_unchanged
 from powerbench.errors import UserError, nearest
 from powerbench.evaluation.loaded import EnsembleEmbedder, EvalTransform, load_folds
 from powerbench.jobs import FoldModel
+from powerbench.models.trunk import Trunk
 from powerbench.roots import find_roots
 from powerbench.store.rows import RunRow, TrialRow
 
@@ -63,6 +64,9 @@ def load_model(
     folds = load_folds(config, find_roots(home).places, models)
     module = folds[0] if fold is not None or ensemble is False else EnsembleEmbedder(config, folds).eval()
     return LoadedModel(module, EvalTransform(config, folds[0].trunk.input))
+    if config.freeze_trunk:
+        for run, embedder in zip(runs, folds, strict=True):
+            _refuse_other_weights(results, run, embedder.trunk)
 
 
 def _trial(results: ExperimentResults, label: str | None) -> TrialRow:
@@ -79,6 +83,17 @@ def _config(results: ExperimentResults, trial: TrialRow, folder: ExperimentFolde
     """What the trial was trained with, the user's own files at their place in the folder."""
     stored = MergedConfig.from_plain(results.experiment.config)
     merged = stored.with_categories(located_unchanged(stored.plain(), folder.user_code))
+def _refuse_other_weights(results: ExperimentResults, run: RunRow, trunk: Trunk) -> None:
+    """Raise UserError if a frozen trunk does not have the weights that the embedder was trained on."""
+    recorded = next((row.content for row in results.environments if row.id == run.environment_id), {})
+    if recorded.get("weights", trunk.weights_hash) != trunk.weights_hash:
+        raise UserError(
+            f"the trunk was frozen, and its weights are not those that fold {run.fold} was trained with: they were "
+            f"{recorded.get('trunk')} (SHA-256 {recorded['weights']}), and those found now are {trunk.identity} "
+            f"(SHA-256 {trunk.weights_hash}). Put the former where the config or pytorch_home says."
+        )
+
+
     return typed(fill(merged, trial.parameters), merged)
 
 

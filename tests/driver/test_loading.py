@@ -102,6 +102,11 @@ def test_a_frozen_trunk_is_computed_once_and_its_file_is_not_needed(tmp_path):
     again = powerbench.load_model(world.root / "t").module.folds[0]
     again(torch.zeros(1, 3, 8, 8))
     assert len(calls) == 1, "each call loads a trunk of its own"
+    record = world.root / "t" / "record.json"
+    assert '"0123"' in record.read_text()
+    record.write_text(record.read_text().replace('"0123"', '"4567"'))
+    with pytest.raises(UserError, match=r"tiny, known weights \(SHA-256 4567\).* tiny, known weights \(SHA-256 0123\)"):
+        powerbench.load_model(world.root / "t")
 
 
 def test_the_readme_example_runs_as_it_stands(trained, monkeypatch, capsys):

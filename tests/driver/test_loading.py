@@ -18,6 +18,7 @@ from powerbench.datasets.image_files import decode_image
 from powerbench.errors import UserError
 from split_managers.class_disjoint_split_manager import ClassDisjointSplitManager
 from tests.driver.world import World
+from tests.legacy.old_folders import save_models, write_configs
 from tests.reference.brute_force_retrieval import brute_force
 from tests.training import tiny
 
@@ -109,6 +110,19 @@ def test_a_frozen_trunk_is_computed_once_and_its_file_is_not_needed(tmp_path):
         powerbench.load_model(world.root / "t")
 
 
+def test_an_old_folder_that_was_evaluated_is_found_by_its_own_name(sent, tmp_path):
+    old = write_configs(tmp_path / "old")
+    save_models(old, "Test50_50_Partitions4_0", {"trunk": {}}, "best2")
+    with pytest.raises(UserError, match=r"no record\.json"):
+        powerbench.load_model(old)
+    shutil.copytree(sent, old / "powerbench")
+    images = torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        found, expected = (powerbench.load_model(folder).module(images) for folder in (old, sent))
+    assert torch.equal(found, expected)
+    powerbench.load_model(old / "powerbench")
+
+
 def test_the_readme_example_runs_as_it_stands(trained, monkeypatch, capsys):
     text = README.read_text()
     (example,) = re.findall(r"```python\n(.*?load_model.*?)```", text, re.DOTALL)
@@ -168,6 +182,7 @@ def test_what_cannot_be_loaded_is_said(sent, tmp_path):
         (sent, {"fold": 0, "ensemble": True}, "leave out fold, or ensemble"),
         (sent, {"ensemble": False}, "which fold"),
         (sent, {"trial": "reproduction:1"}, "Did you mean reproduction:0"),
+        (sent, {"trial": 3}, "has no finished trial 3; there are .*reproduction:0"),
     ]
     for folder, arguments, message in cases:
         with pytest.raises(UserError, match=message):

@@ -36,26 +36,29 @@ class FoldEmbedder(nn.Module):
     trunk, parts: the trained modules (``parts["embedder"]``; heads and losses of the method have their initial
     weights). The embedding is the method's default one, or the trunk's features with ``tester.use_trunk_output``;
     L2-normalised if ``tester.normalize_embeddings``. It computes in the experiment's precision and memory layout.
+    It can be copied, pickled and saved: of the config it keeps plain values only.
     """
 
     def __init__(self, config: ExperimentConfig, trunk: Trunk, method: Method) -> None:
         super().__init__()
-        layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.trunk = trunk.to(memory_format=layout)
+        self._channels_last = config.channels_last
+        self.trunk = trunk.to(memory_format=self._layout)
         self.parts = method.modules
         self._method = method
-        self._config = config
+        self._dtype = DTYPES[config.precision]
+        self._use_trunk_output = config.tester.use_trunk_output
+        self._normalize = config.tester.normalize_embeddings
 
     def forward(self, images: Tensor) -> Tensor:
         """The embeddings."""
-        found = self.raw(self.features(images), self._config.tester.use_trunk_output)
-        return normalized(found) if self._config.tester.normalize_embeddings else found
+        found = self.raw(self.features(images), self._use_trunk_output)
+        return normalized(found) if self._normalize else found
 
     def features(self, images: Tensor) -> Outputs:
         """The trunk's outputs that the method needs, ``pooled`` among them."""
-        layout = torch.channels_last if self._config.channels_last else torch.contiguous_format
+        placed = images.contiguous(memory_format=self._layout)
         with self._autocast(images):
-            outputs: Outputs = self.trunk(images.contiguous(memory_format=layout), self._method.needs.trunk_outputs)
+            outputs: Outputs = self.trunk(placed, self._method.needs.trunk_outputs)
         return outputs
 
     def raw(self, features: Outputs, use_trunk_output: bool) -> Tensor:
@@ -65,9 +68,12 @@ class FoldEmbedder(nn.Module):
             found = pooled if use_trunk_output else next(iter(self._method.embeddings(features).values()))
         return found.float()
 
+    @property
+    def _layout(self) -> torch.memory_format:  # which torch.save cannot save
+        return torch.channels_last if self._channels_last else torch.contiguous_format
+
     def _autocast(self, inputs: Tensor) -> torch.autocast:
-        dtype = DTYPES[self._config.precision]
-        return torch.autocast(inputs.device.type, dtype=dtype, enabled=dtype != torch.float32)
+        return torch.autocast(inputs.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32)
 
 
 class EnsembleEmbedder(nn.Module):
@@ -80,7 +86,9 @@ class EnsembleEmbedder(nn.Module):
     def __init__(self, config: ExperimentConfig, folds: Sequence[FoldEmbedder]) -> None:
         super().__init__()
         self.folds = nn.ModuleList(folds)
-        self._config = config
+        self._use_trunk_output = config.ensemble.use_trunk_output
+        self._normalize_each = config.ensemble.normalize_embeddings
+        self._normalize = config.tester.normalize_embeddings
 
     def forward(self, images: Tensor) -> Tensor:
         """The joined embeddings."""
@@ -90,10 +98,10 @@ class EnsembleEmbedder(nn.Module):
             assert isinstance(fold, FoldEmbedder)
             if id(fold.trunk) not in features:
                 features[id(fold.trunk)] = fold.features(images)
-            found = fold.raw(features[id(fold.trunk)], self._config.ensemble.use_trunk_output)
-            parts.append(normalized(found) if self._config.ensemble.normalize_embeddings else found)
+            found = fold.raw(features[id(fold.trunk)], self._use_trunk_output)
+            parts.append(normalized(found) if self._normalize_each else found)
         joined = torch.cat(parts, dim=1)
-        return normalized(joined) if self._config.tester.normalize_embeddings else joined
+        return normalized(joined) if self._normalize else joined
 
 
 class EvalTransform:

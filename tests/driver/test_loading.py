@@ -1,5 +1,8 @@
 """A trained model is used elsewhere: out of a folder alone, by our function and without any of our code."""
 
+import copy
+import io
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -15,6 +18,7 @@ from powerbench.datasets.image_files import decode_image
 from powerbench.errors import UserError
 from split_managers.class_disjoint_split_manager import ClassDisjointSplitManager
 from tests.driver.world import World
+from tests.legacy.old_folders import save_models, write_configs
 from tests.reference.brute_force_retrieval import brute_force
 from tests.training import tiny
 
@@ -70,6 +74,20 @@ def test_embedding_the_test_split_gives_the_stored_metrics(trained, sent, trial,
     assert ensemble.module(torch.zeros(3, 3, 8, 8)).shape == (3, 10), "two folds of 5 dimensions"
 
 
+@pytest.mark.parametrize("fold", [None, 0])
+def test_the_module_can_be_copied_pickled_and_saved(sent, fold):
+    module = powerbench.load_model(sent, fold=fold).module
+    saved = io.BytesIO()
+    torch.save(module, saved)
+    saved.seek(0)
+    images = torch.randn(2, 3, 8, 8)
+    again = (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), torch.load(saved, weights_only=False))
+    with torch.inference_mode():
+        for other in again:
+            assert torch.equal(other(images), module(images))
+            assert not {id(p) for p in other.parameters()} & {id(p) for p in module.parameters()}
+
+
 def test_a_frozen_trunk_is_computed_once_and_its_file_is_not_needed(tmp_path):
     world = World(tmp_path)
     frozen = ["--freeze_trunk", "True", "--transforms~OVERRIDE~", "{train: {}, eval: {}}"]
@@ -85,6 +103,24 @@ def test_a_frozen_trunk_is_computed_once_and_its_file_is_not_needed(tmp_path):
     again = powerbench.load_model(world.root / "t").module.folds[0]
     again(torch.zeros(1, 3, 8, 8))
     assert len(calls) == 1, "each call loads a trunk of its own"
+    record = world.root / "t" / "record.json"
+    assert '"0123"' in record.read_text()
+    record.write_text(record.read_text().replace('"0123"', '"4567"'))
+    with pytest.raises(UserError, match=r"tiny, known weights \(SHA-256 4567\).* tiny, known weights \(SHA-256 0123\)"):
+        powerbench.load_model(world.root / "t")
+
+
+def test_an_old_folder_that_was_evaluated_is_found_by_its_own_name(sent, tmp_path):
+    old = write_configs(tmp_path / "old")
+    save_models(old, "Test50_50_Partitions4_0", {"trunk": {}}, "best2")
+    with pytest.raises(UserError, match=r"no record\.json"):
+        powerbench.load_model(old)
+    shutil.copytree(sent, old / "powerbench")
+    images = torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        found, expected = (powerbench.load_model(folder).module(images) for folder in (old, sent))
+    assert torch.equal(found, expected)
+    powerbench.load_model(old / "powerbench")
 
 
 def test_the_readme_example_runs_as_it_stands(trained, monkeypatch, capsys):
@@ -146,16 +182,17 @@ def test_what_cannot_be_loaded_is_said(sent, tmp_path):
         (sent, {"fold": 0, "ensemble": True}, "leave out fold, or ensemble"),
         (sent, {"ensemble": False}, "which fold"),
         (sent, {"trial": "reproduction:1"}, "Did you mean reproduction:0"),
+        (sent, {"trial": 3}, "has no finished trial 3; there are .*reproduction:0"),
     ]
     for folder, arguments, message in cases:
         with pytest.raises(UserError, match=message):
             powerbench.load_model(folder, **arguments)
-    copy = shutil.copytree(sent, tmp_path / "copy")
-    (weights,) = copy.glob("reproduction_0/*_0/embedder_best.pth")
+    copied = shutil.copytree(sent, tmp_path / "copy")
+    (weights,) = copied.glob("reproduction_0/*_0/embedder_best.pth")
     weights.unlink()
     with pytest.raises(UserError, match=r"no file .*embedder_best\.pth.*--same_seed --keep_weights all"):
-        powerbench.load_model(copy, trial="reproduction:0")
-    code = next((copy / "configs" / "user_code").iterdir())
+        powerbench.load_model(copied, trial="reproduction:0")
+    code = next((copied / "configs" / "user_code").iterdir())
     code.write_text(code.read_text() + "\nprint('changed')\n")
     with pytest.raises(UserError, match="its content was changed"):
-        powerbench.load_model(copy)
+        powerbench.load_model(copied)

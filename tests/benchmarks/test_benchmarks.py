@@ -102,6 +102,7 @@ def test_the_page_shows_medians_ranges_and_ratios(tmp_path):
     assert "would take 25 CPU minutes" in page  # 60 s times 5 squared
 
 
+@pytest.mark.slow
 def test_a_device_is_compared_with_the_cpu(capsys):
     retrieval_on_gpu.main(["--device", "cpu", "--items", "300", "--memory", "100000"])
     lines = capsys.readouterr().out.splitlines()

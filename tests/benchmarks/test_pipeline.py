@@ -1,8 +1,10 @@
 import pandas as pd
+import pytest
 
 from benchmarks import pipeline
 
 
+@pytest.mark.slow
 def test_both_pipelines_are_measured_side_by_side(tmp_path, capsys):
     pipeline.main(["--images", "6", "--epochs", "2", "--workers", "0", "--output", str(tmp_path)])
     rows = pd.read_csv(tmp_path / "pipeline.csv")

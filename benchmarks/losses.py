@@ -26,7 +26,14 @@ from powerbench.methods.metric_loss_only import build_losses
 from powerbench.seeding import seeded
 
 BATCH, SIZE, CLASSES, ROUNDS, SLOW_ROUNDS = 256, 128, 100, 15, 3
-MENDED = ("NTXentLoss", "SignalToNoiseRatioContrastiveLoss", "SoftTripleLoss", "SmoothAPLoss", "PNPLoss")
+MENDED = (
+    "NTXentLoss",
+    "SignalToNoiseRatioContrastiveLoss",
+    "SoftTripleLoss",
+    "SmoothAPLoss",
+    "PNPLoss",
+    "TripletMarginLoss",
+)
 SUITE = "new_reality_check_emoji200"
 
 

@@ -186,6 +186,7 @@ def test_numbers_may_be_whole_where_fractions_are_wanted_but_not_the_other_way()
         (MEMORY + "--mining_funcs {metric_loss_miner: {MultiSimilarityMiner: {epsilon: 0.2}}}", "command line, mining_funcs/metric_loss_miner", "miner: {MultiSimilarityMiner: {epsilon: 0.2}}"),
         (MEMORY + "--loss_funcs {other: TripletMarginLoss} --mining_funcs {tuple_miner: BatchHardMiner}", "command line, mining_funcs/tuple_miner", "or call the miner by the loss it serves"),
         (MEMORY + "--trainer~APPLY~2 {batch_size: 256}", "config_loss_and_miners/with_cross_batch_memory.yaml, loss_funcs/metric_loss/CrossBatchMemory/memory_size", "a memory of 128 does not hold a batch of 256"),
+        ("--loss_funcs~SWAP~2 {DynamicSoftMarginLoss: null}", "command line, loss_funcs/metric_loss/DynamicSoftMarginLoss", "its second step fails"),
         ("--config_loss_and_miners [default, proxy_anchor, with_cross_batch_memory]", "config_loss_and_miners/with_cross_batch_memory.yaml, loss_funcs", "ProxyAnchorLoss"),
         ("--models {trunk~OVERRIDE~: {bninceptoin: null}}", "command line, models/trunk/bninceptoin", "Did you mean bninception"),
         ("--models {trunk~OVERRIDE~: {bninception: {pretraned: x}}}", "command line, models/trunk/bninception/pretraned", "pretrained"),

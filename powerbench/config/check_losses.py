@@ -1,4 +1,4 @@
-"""What a loss with a memory of earlier embeddings (pytorch-metric-learning's CrossBatchMemory) must not be given."""
+"""Losses of pytorch-metric-learning that cannot work as they are, or not with what else the config holds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ from powerbench.errors import UserError
 
 MEMORY = "CrossBatchMemory"
 
+UNUSABLE = {
+    "DynamicSoftMarginLoss": "keeps the graph of the last batch in its histogram, so that its second step fails",
+    "ManifoldLoss": "draws the classes that it learns at random and takes no labels",
+}
+"""In version 2.9."""
 
-def check_memory(name: str, loss: Any, config: ExperimentConfig, merged: MergedConfig) -> None:
-    """Raise UserError if the loss called ``name`` compares with a memory that a batch does not fit into, or has a
-    miner of batches."""
-    if config.loss_funcs[name].name != MEMORY:
-        return
+
+def check_loss(name: str, loss: Any, config: ExperimentConfig, merged: MergedConfig) -> None:
+    """Raise UserError for a loss (called ``name``) that cannot work, as it is or with its miner and batch size."""
+    spec = config.loss_funcs[name]
+    if spec.name in UNUSABLE:
+        where = merged.where(("loss_funcs", name, spec.name))
+        raise UserError(f"{spec.name} {UNUSABLE[spec.name]}; take another loss.", where=where)
+    if spec.name == MEMORY:
+        _check_memory(name, loss, config, merged)
+
+
+def _check_memory(name: str, loss: Any, config: ExperimentConfig, merged: MergedConfig) -> None:
     if loss.memory_size < config.trainer.batch_size:
         where = merged.where(("loss_funcs", name, MEMORY, "memory_size"))
         what = f"a memory of {loss.memory_size} does not hold a batch of {config.trainer.batch_size}."

@@ -120,10 +120,28 @@ def test_ntxent_without_a_positive_pair_costs_nothing():
     assert embeddings.grad.abs().max() == 0
 
 
-def test_ntxent_s_gradient_is_that_of_its_formula():
-    loss = loss_of("ntxent", {"temperature": 0.05})
-    embeddings = torch.tensor(ROWS, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: loss(x, torch.tensor(LABELS)), (embeddings,))
+MARGINS = [("margin", {"learn_beta": True, "num_classes": classes}, None) for classes in (None, NUMBER_OF_CLASSES)]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"), [*WITHOUT_WEIGHTS, *((each[0], each[1]) for each in [*WITH_WEIGHTS, *MARGINS])]
+)
+def test_gradients_are_those_of_small_differences(method, arguments):
+    sizes = {"num_classes": NUMBER_OF_CLASSES, "embedding_size": SIZE}
+    loss = loss_of(method, arguments, **sizes).double()
+    generator = torch.Generator().manual_seed(3)
+    weights = {
+        name: 0.7 + 0.5 * torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+        for name, weight in loss.named_parameters()
+    }
+    leaves = [value.requires_grad_() for value in (torch.tensor(ROWS), *weights.values())]
+
+    def value(rows, *given):
+        given = dict(zip(weights, given, strict=True))
+        return torch.func.functional_call(loss, given, (rows, torch.tensor(LABELS)))
+
+    assert torch.autograd.gradcheck(value, leaves, fast_mode=True)
+    assert all(gradient.abs().max() > 0 for gradient in torch.autograd.grad(value(*leaves), leaves))
 
 
 def test_proxy_nca_charges_what_is_far_from_its_proxy_at_any_scale():

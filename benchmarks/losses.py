@@ -6,9 +6,10 @@ turn, so that other load meets all alike. Losses marked "library" are pytorch-me
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_metric_learning.losses as library
@@ -25,12 +26,20 @@ from powerbench.methods.metric_loss_only import build_losses
 from powerbench.seeding import seeded
 
 BATCH, SIZE, CLASSES, ROUNDS, SLOW_ROUNDS = 256, 128, 100, 15, 3
-MENDED = ("NTXentLoss", "SignalToNoiseRatioContrastiveLoss", "SoftTripleLoss", "SmoothAPLoss")
+MENDED = (
+    "NTXentLoss",
+    "SignalToNoiseRatioContrastiveLoss",
+    "SoftTripleLoss",
+    "SmoothAPLoss",
+    "PNPLoss",
+    "TripletMarginLoss",
+)
 SUITE = "new_reality_check_emoji200"
 
 
-def main() -> None:
+def main(words: Sequence[str] = ()) -> None:
     """Time every method of the suite, and the library's versions of those that are our own for their cost."""
+    argparse.ArgumentParser(prog="python -m benchmarks losses", description=__doc__).parse_args(words)
     torch.set_num_threads(1)
     with seeded(1):
         embeddings, steps = torch.randn(BATCH, SIZE), {}
@@ -81,7 +90,3 @@ def _timed(steps: dict[str, Callable[[], None]]) -> dict[str, float]:
             step()
             times[name].append(time.process_time() - started)
     return {name: statistics.median(each[1:]) for name, each in times.items()}
-
-
-if __name__ == "__main__":
-    main()

@@ -66,7 +66,7 @@ configs (see the README for the language):
   --config_<category> [a, b]        YAML files to merge, by name or path; categories: dataset, eval, general,
                                     loss_and_miners, models, optimizers, transforms
   --<key>[~OPERATOR~[N]] VALUE      any config key, in YAML: --patience null, --loss_funcs~OVERRIDE~ {{...}}
-                                    operators: OVERRIDE APPLY SWAP DELETE; to search: BAYESIAN LOG_BAYESIAN
+                                    operators: OVERRIDE APPLY SWAP WRAP DELETE; to search: BAYESIAN LOG_BAYESIAN
                                     INT_BAYESIAN CHOICE_BAYESIAN GRID
   --root_config_folder DIR          use these YAML files instead of the shipped ones
 

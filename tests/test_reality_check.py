@@ -178,6 +178,6 @@ def test_the_new_reality_check_is_the_old_one_and_newer_losses_under_the_same_pr
     for name, request in old.requests.items():
         assert part.requests[name].config_names == request.config_names
     assert part.budget == old.budget
-    assert len(part.requests) == 24
+    assert len(part.requests) == 26
     prepared = plan_part(part, find_roots({"root_experiment_folder": str(tmp_path)}))
     assert len({item.fingerprint for item in prepared.values()}) == 1

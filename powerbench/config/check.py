@@ -12,6 +12,7 @@ from typing import Any
 from powerbench.arguments import signature_of
 from powerbench.class_folders import own_names
 from powerbench.classes import Where, build, check_arguments, find_class, parse_spec, user_file
+from powerbench.config.check_losses import check_loss
 from powerbench.config.merged import MergedConfig
 from powerbench.config.schema import ClassSpec, ExperimentConfig, Trainer
 from powerbench.config.search_keys import search_keys
@@ -130,6 +131,7 @@ def _check_losses(config: ExperimentConfig, merged: MergedConfig) -> None:
             raise UserError(f"{spec.name} is not a loss: it must be a torch.nn.Module.", where=merged.where(path))
         if any(parameter.requires_grad for parameter in loss.parameters()):
             _require_optimizer(name, spec, config, merged)
+        check_loss(name, loss, config, merged)
     losses = list(config.loss_funcs)
     valid = ["tuple_miner", "subset_batch_miner", *(f"{name}_miner" for name in losses)]
     for name, spec in config.mining_funcs.items():

@@ -11,7 +11,7 @@ from powerbench.errors import UserError, nearest
 SEARCH_OPERATORS = ("BAYESIAN", "LOG_BAYESIAN", "INT_BAYESIAN", "CHOICE_BAYESIAN", "GRID")
 """Operators that stay in a merged config: the value is searched."""
 
-DEPTH_OPERATORS = ("APPLY", "SWAP")
+DEPTH_OPERATORS = ("APPLY", "SWAP", "WRAP")
 """Operators followed by a depth: 1 is the key's own value."""
 
 OPERATORS = ("OVERRIDE", "DELETE", *DEPTH_OPERATORS, *SEARCH_OPERATORS)

@@ -1,14 +1,15 @@
-"""Merging configs, as powerful-benchmarker's language defines it.
+"""Merging configs, as powerful-benchmarker's language defines it; WRAP is ours.
 
-=========================== ==================================================================================
-``key: value``              two mappings are merged at any depth; anything else replaces
-``key~OVERRIDE~: value``    replaces, without merging
-``key~DELETE~: anything``   removes the key, if it is there
-``key~APPLY~N: {a: 1}``     merges the mapping (one level) into every value at depth N; 1 is the key's own value
-``key~SWAP~N: {New: null}`` renames the only key of each mapping at depth N, which keeps its value
-``key~SWAP~N: {Old: New}``  renames Old wherever it stands at depth N
-``key~BAYESIAN~: [0, 1]``   and the other search operators stay in the merged config
-=========================== ==================================================================================
+================================ ===================================================================================
+``key: value``                   two mappings are merged at any depth; anything else replaces
+``key~OVERRIDE~: value``         replaces, without merging
+``key~DELETE~: anything``        removes the key, if it is there
+``key~APPLY~N: {a: 1}``          merges the mapping (one level) into every value at depth N; 1 is the key's own value
+``key~SWAP~N: {New: null}``      renames the only key of each mapping at depth N, which keeps its value
+``key~SWAP~N: {Old: New}``       renames Old wherever it stands at depth N
+``key~WRAP~N: {New: {a: null}}`` puts New around each value at depth N, which becomes its argument a
+``key~BAYESIAN~: [0, 1]``        and the other search operators stay in the merged config
+================================ ===================================================================================
 
 A key has one value: setting it in any of these ways drops what an older way set. What used to do nothing
 without a word (APPLY or SWAP of a missing key, SWAP with parameters) is refused with the right spelling.
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from powerbench.config.keys import DEPTH_OPERATORS, Key, parse_key
+from powerbench.config.wrapping import wrapper
 from powerbench.config.yaml_text import flow
 from powerbench.errors import UserError, nearest
 
@@ -68,7 +70,7 @@ class _Source:
                 self._forget(here)
             elif key.operator in DEPTH_OPERATORS:
                 old = self._existing(result, key, old, path)
-                change = self._apply if key.operator == "APPLY" else self._swap
+                change = {"APPLY": self._apply, "SWAP": self._swap, "WRAP": self._wrap}[str(key.operator)]
                 result[old] = change(result[old], key, value, here)
             elif deep and key.operator is None and _mergeable(result.get(key.name), value):
                 result[key.name] = self.merge(result[key.name], value, here)
@@ -133,14 +135,34 @@ class _Source:
     def _apply(self, node: Any, key: Key, value: Any, here: KeyPath) -> Any:
         if not isinstance(value, Mapping):
             raise UserError(f"{key} takes a mapping, as in {key} {{name: {flow(value)}}}.", where=self.where(here))
-        places = list(_at_depth(node, key.depth, here))
-        if not places:
-            raise UserError(f"{key}: {key.name} has nothing at depth {key.depth}.", where=self.where(here))
+        self._require_places(node, key, here)
 
         def change(old: Any, path: KeyPath) -> Any:
             return self.merge(old if isinstance(old, Mapping) else {}, value, path, deep=False)
 
         return _changed(node, key.depth, here, change)
+
+    def _require_places(self, node: Any, key: Key, here: KeyPath) -> None:
+        if not any(True for _ in _at_depth(node, key.depth, here)):
+            raise UserError(f"{key}: {key.name} has nothing at depth {key.depth}.", where=self.where(here))
+
+    def _wrap(self, node: Any, key: Key, value: Any, here: KeyPath) -> Any:
+        name, arguments, inside = wrapper(key, value, self.where(here))
+        self._require_places(node, key, here)
+
+        def change(old: Any, path: KeyPath) -> Any:
+            if isinstance(old, Mapping) and list(old) == [name]:
+                return old
+            self._move(path, (*path, name, inside))
+            self.origins[(*path, name)] = self.name
+            return {name: {**self._fresh(arguments, (*path, name)), inside: old}}
+
+        return _changed(node, key.depth, here, change)
+
+    def _move(self, old: KeyPath, new: KeyPath) -> None:
+        """What stood below ``old`` stands below ``new`` now."""
+        for path in [path for path in self.origins if path[: len(old)] == old and path != old]:
+            self.origins[(*new, *path[len(old) :])] = self.origins.pop(path)
 
     def _swap(self, node: Any, key: Key, value: Any, here: KeyPath) -> Any:
         names = self._renames(key, value, here)

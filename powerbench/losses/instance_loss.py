@@ -13,8 +13,8 @@ from torch import Tensor, nn
 class InstanceLoss(BaseMetricLossFunction):  # type: ignore[misc]
     """Cross entropy of the products of embeddings and class weights, neither normalised, without a bias.
 
-    Source: "Dual-Path Convolutional Image-Text Embeddings with Instance Loss", equations 4 and 5, where each instance
-    (an image with its captions) is a class; here the labels say what the instances are. pytorch-metric-learning 2.9
+    Source: "Dual-Path Convolutional Image-Text Embeddings with Instance Loss" (ACM TOMM 2020), where each instance (an
+    image with its texts) is a class; here the labels say what the instances are. pytorch-metric-learning 2.9
     computes something else by this name: it takes the items of the batch for the classes, so that an item's target is
     whichever item stands at its label's place.
     """

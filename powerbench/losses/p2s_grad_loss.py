@@ -15,8 +15,8 @@ class P2SGradLoss(BaseMetricLossFunction):  # type: ignore[misc]
     """Half the squared distance of an item's cosines to all class weights from 1 (own class) and 0 (others).
 
     Its gradient with respect to a cosine is that cosine minus its target: source "P2SGrad: Refined Gradients for
-    Optimizing Deep Face Models", equation 11. pytorch-metric-learning 2.9 takes the mean over classes instead of half
-    the sum (a factor of 2 / classes) and rescales its weights in place at each step.
+    Optimizing Deep Face Models" (CVPR 2019), equation 11. pytorch-metric-learning 2.9 takes the mean over classes
+    instead of half the sum (a factor of 2 / classes) and rescales its weights in place at each step.
     """
 
     def __init__(self, num_classes: int, embedding_size: int, **kwargs: Any) -> None:

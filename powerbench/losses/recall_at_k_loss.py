@@ -11,7 +11,7 @@ from pytorch_metric_learning.losses import BaseMetricLossFunction
 from pytorch_metric_learning.utils.common_functions import indices_tuple_not_supported, ref_not_supported
 from torch import Tensor
 
-from powerbench.losses.soft_ranks import above
+from powerbench.losses.soft_ranks import above, of_one_class
 
 
 class RecallAtKLoss(BaseMetricLossFunction):  # type: ignore[misc]
@@ -19,9 +19,10 @@ class RecallAtKLoss(BaseMetricLossFunction):  # type: ignore[misc]
 
     Ranks take a sigmoid of similarity differences over ``temperature``; being among the first k, one of ``k - rank``
     over ``rank_temperature``. The sum over a query's positives, at most k, is divided by min(k, positives). Source:
-    "Recall@k Surrogate Loss with Large Batches and Similarity Mixup", with that division from the authors' program;
-    there the query itself takes part in the gallery, here, as in the paper's definition, it does not. Similarity mixup
-    is not part of the loss. An item without another one of its class is no query.
+    "Recall@k Surrogate Loss with Large Batches and Similarity Mixup" (CVPR 2022), with that limit and division from the
+    authors' program; there the query takes part in its own gallery and each k has a rank temperature of its own (k by
+    default), here it does not and all have one. Similarity mixup is not part of the loss. An item without another one
+    of its class is no query.
     """
 
     def __init__(
@@ -42,20 +43,18 @@ class RecallAtKLoss(BaseMetricLossFunction):  # type: ignore[misc]
         """One loss for each query."""
         indices_tuple_not_supported(indices_tuple)
         ref_not_supported(embeddings, labels, ref_emb, ref_labels)
-        other = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        positive = (labels.unsqueeze(0) == labels.unsqueeze(1)) & other
-        relevant = positive.sum(dim=1)
-        kept = torch.nonzero(relevant).flatten()
+        same, count, kept = of_one_class(labels)
         if len(kept) == 0:
             zero: dict[str, Any] = self.zero_losses()
             return zero
-        queries, items = torch.nonzero(positive, as_tuple=True)
+        other = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        queries, items = torch.nonzero(same & other, as_tuple=True)
         higher = above(self.distance(embeddings), queries, items, self.temperature)
         ranks = 1 + (higher * other[queries]).sum(dim=1, keepdim=True)
         cut = torch.tensor(self.k_values, dtype=ranks.dtype, device=ranks.device)
         within = torch.sigmoid((cut - ranks) / self.rank_temperature)
         found = within.new_zeros(len(labels), len(cut)).index_add(0, queries, within)
-        recall = torch.minimum(found, cut) / torch.minimum(relevant.unsqueeze(1), cut).clamp(min=1)
+        recall = torch.minimum(found, cut) / torch.minimum(count.unsqueeze(1) - 1, cut).clamp(min=1)
         return {"loss": {"losses": 1 - recall[kept].mean(dim=1), "indices": kept, "reduction_type": "element"}}
 
     def get_default_distance(self) -> CosineSimilarity:

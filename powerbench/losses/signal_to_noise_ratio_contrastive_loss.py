@@ -8,6 +8,9 @@ from pytorch_metric_learning.distances import SNRDistance
 from pytorch_metric_learning.losses import SignalToNoiseRatioContrastiveLoss as LibraryLoss
 from torch import Tensor
 
+LEAST_SIGNAL = 1e-12
+"""A smaller signal counts as that: an embedding whose dimensions are all equal has none to divide by."""
+
 
 class _SNRDistanceByProducts(SNRDistance):  # type: ignore[misc]
     """The library's distance from a matrix product: it subtracts each pair instead (N x N x D numbers)."""
@@ -16,7 +19,7 @@ class _SNRDistanceByProducts(SNRDistance):  # type: ignore[misc]
         query, reference = (rows - rows.mean(dim=1, keepdim=True) for rows in (query_emb, ref_emb))
         signal = query.square().sum(dim=1, keepdim=True)
         noise = signal + reference.square().sum(dim=1) - 2 * query @ reference.mT
-        return noise.clamp(min=0) / signal
+        return noise.clamp(min=0) / signal.clamp(min=LEAST_SIGNAL)
 
 
 class SignalToNoiseRatioContrastiveLoss(LibraryLoss):  # type: ignore[misc]
@@ -24,7 +27,7 @@ class SignalToNoiseRatioContrastiveLoss(LibraryLoss):  # type: ignore[misc]
 
     Positive pairs cost ``max(d - pos_margin, 0)``, negative ones ``max(neg_margin - d, 0)``, each averaged over those
     that cost anything; variances are over the dimensions of normalised embeddings, and so is the regulariser's sum.
-    Source: "Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric Learning", equations 4 and 11, as
+    Source: "Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric Learning" (CVPR 2019), as
     pytorch-metric-learning 0.9.88 computed it for "A Metric Learning Reality Check". Version 2.9 has no
     ``regularizer_weight``, and its ZeroMeanRegularizer sums embeddings that are not normalised.
     """

@@ -15,3 +15,13 @@ def above(similarities: Tensor, queries: Tensor, items: Tensor, temperature: flo
     own = similarities[queries, items].unsqueeze(1)
     sigmoids = torch.sigmoid((similarities[queries] - own) / temperature)
     return sigmoids.masked_fill(torch.arange(similarities.shape[1], device=items.device) == items.unsqueeze(1), 0)
+
+
+def of_one_class(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which items share a class (N x N, each with itself, too), their numbers (N), and the places of the queries.
+
+    An item without another one of its class is no query.
+    """
+    same = labels.unsqueeze(0) == labels.unsqueeze(1)
+    count = same.sum(dim=1)
+    return same, count, torch.nonzero(count > 1).flatten()

@@ -20,7 +20,7 @@ class SoftTripleLoss(LibrarySoftTripleLoss):  # type: ignore[misc]
     The similarity to a class is the mean of the cosines to its centres, weighted by their softmax at the temperature
     ``gamma``; ``margin`` is taken off the own class's, ``la`` scales all. The spread is the sum of the distances
     between a class's centres, divided by the number of ordered pairs. Source: "SoftTriple Loss: Deep Metric Learning
-    Without Triplet Sampling", equations 7 to 9, as pytorch-metric-learning 0.9.88 computed it for "A Metric Learning
+    Without Triplet Sampling" (ICCV 2019), as pytorch-metric-learning 0.9.88 computed it for "A Metric Learning
     Reality Check". Version 2.9 has no ``reg_weight``, and its SparseCentersRegularizer compares all centres of all
     classes (7 GB for the 8488 classes of Stanford Online Products), with infinite gradients where two coincide.
     """

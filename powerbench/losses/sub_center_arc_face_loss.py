@@ -12,8 +12,9 @@ from powerbench.losses.arc_face_loss import ArcFaceLoss
 class SubCenterArcFaceLoss(ArcFaceLoss):
     """ArcFace on the largest of the cosines to a class's ``sub_centers`` centres; ``margin`` in degrees.
 
-    Source: "Sub-center ArcFace: Boosting Face Recognition by Large-scale Noisy Web Faces", section 3.2. Differs from
-    pytorch-metric-learning 2.9 as our ArcFaceLoss differs from the library's: the margin is added to every angle.
+    Source: "Sub-center ArcFace: Boosting Face Recognition by Large-scale Noisy Web Faces" (ECCV 2020), without its
+    second stage, which drops centres and items. Differs from pytorch-metric-learning 2.9 as our ArcFaceLoss differs
+    from the library's: the margin is added to every angle.
     """
 
     def __init__(

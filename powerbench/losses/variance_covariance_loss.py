@@ -13,8 +13,8 @@ class VarianceCovarianceLoss(nn.Module):
 
     ``variance_mu`` times the mean over dimensions of ``max(0, 1 - sqrt(variance + eps))``, plus ``covariance_v`` times
     the sum of squared covariances of two dimensions divided by their number. Source: "VICReg:
-    Variance-Invariance-Covariance Regularization for Self-Supervised Learning", equations 1 to 4; the invariance term,
-    which needs two views of an image, is left to the loss that is regularised. Labels are not used.
+    Variance-Invariance-Covariance Regularization for Self-Supervised Learning" (ICLR 2022), equations 1 to 4; the
+    invariance term, which needs two views of an image, is left to the loss that is regularised. Labels are not used.
     """
 
     def __init__(self, variance_mu: float = 25, covariance_v: float = 1, eps: float = 1e-4) -> None:
@@ -26,7 +26,7 @@ class VarianceCovarianceLoss(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor, indices_tuple: Any = None) -> Tensor:
         """The weighted sum of both terms, a scalar."""
         centred = embeddings - embeddings.mean(dim=0)
-        covariance = centred.mT @ centred / (len(embeddings) - 1)
+        covariance = centred.mT @ centred / max(len(embeddings) - 1, 1)
         variance = torch.relu(1 - torch.sqrt(covariance.diagonal() + self.eps)).mean()
         off_diagonal = covariance - torch.diag(covariance.diagonal())
         return self.variance_mu * variance + self.covariance_v * off_diagonal.square().sum() / len(covariance)

@@ -78,6 +78,17 @@ def test_swap_renames_the_only_key_or_the_named_one():
     assert merge({"a": {"x~BAYESIAN~": [0, 1]}}, {"a~SWAP~1": {"y": None}}, "f") == {"a": {"y~BAYESIAN~": [0, 1]}}
 
 
+WRAPPER = {"Memory": {"loss": None, "size~INT_BAYESIAN~": [1, 9]}}
+
+
+def test_wrap_puts_a_class_around_each_value_once():
+    base = {"losses": {"a": {"L": {"m~BAYESIAN~": [0, 1]}}, "b": "M"}}
+    wrapped = {name: {"Memory": {"size~INT_BAYESIAN~": [1, 9], "loss": old}} for name, old in base["losses"].items()}
+    assert merge(base, {"losses~WRAP~2": WRAPPER}, "f") == {"losses": wrapped}
+    assert merge({"losses": wrapped}, {"losses~WRAP~2": WRAPPER}, "f") == {"losses": wrapped}
+    assert merge({"k": {"L": None}}, {"k~WRAP~1": {"W": {"x": None}}}, "f") == {"k": {"W": {"x": {"L": None}}}}
+
+
 def test_a_later_value_drops_older_variants_in_place():
     base = {"a": {"x~BAYESIAN~": [0, 1], "y": 1}}
     for key, value, expected in [
@@ -107,6 +118,12 @@ def test_a_later_value_drops_older_variants_in_place():
         ({"trainer~APPLY~9": {"a": 1}}, "nothing at depth 9"),
         ({"trianer~APPLY~2": {"a": 1}}, "Did you mean trainer"),
         ({"trianer~SWAP~1": {"a": None}}, "not set yet"),
+        ({"trainer~WRAP~1": "X"}, "one argument that is null"),
+        ({"trainer~WRAP~1": {"X": None}}, "one argument that is null"),
+        ({"trainer~WRAP~1": {"X": {"a": None, "b": None}}}, "one argument that is null"),
+        ({"trainer~WRAP~1": {"X": {"a": None}, "Y": {"a": None}}}, "one argument that is null"),
+        ({"trainer~WRAP~9": {"X": {"a": None}}}, "nothing at depth 9"),
+        ({"trianer~WRAP~1": {"X": {"a": None}}}, "Did you mean trainer"),
         ({"trainer~APPLY~0": {}}, "depth of 1 or more"),
         ({"trainer~APPLY~": {}}, "trainer~APPLY~2"),
         ({"trainer~APLY~2": {}}, "Did you mean trainer~APPLY~N"),
@@ -141,6 +158,10 @@ def test_origins_follow_the_values():
     assert origins[("a", "b", "z")] == "three"
     assert origins[("s", "New")] == "two"
     assert ("s", "Old") not in origins
+    merge(second, {"a~WRAP~2": {"W": {"inside": None, "k": 1}}}, "four", origins)
+    assert (origins[("a", "b", "W")], origins[("a", "b", "W", "k")]) == ("four", "four")
+    assert origins[("a", "b", "W", "inside", "x")] == "one"
+    assert ("a", "b", "x") not in origins
 
 
 def test_users_classes_are_plain_keys():

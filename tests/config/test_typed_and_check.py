@@ -16,6 +16,7 @@ from powerbench.errors import UserError
 DEMO = " ".join(f"--config_{category} [demo]" for category in ("dataset", "models", "optimizers", "transforms")) + (
     " --config_general [default, demo] "
 )
+MEMORY = "--config_loss_and_miners [default, with_cross_batch_memory] "
 
 
 def config_of(text="", checked=False):
@@ -181,6 +182,12 @@ def test_numbers_may_be_whole_where_fractions_are_wanted_but_not_the_other_way()
         ("--loss_funcs~SWAP~2 {SignalToNoiseRatioContrastiveLoss: null} --loss_funcs~APPLY~3 {distance: LpDistance}", "command line", "refuses"),
         ("--mining_funcs {tuple_minr: {BatchHardMiner: null}}", "command line, mining_funcs/tuple_minr", "Did you mean tuple_miner"),
         ("--mining_funcs {tuple_miner: {BatchHardMinr: null}}", "command line, mining_funcs/tuple_miner", "Did you mean BatchHardMiner"),
+        (MEMORY + "--mining_funcs {tuple_miner: {BatchHardMiner: null}}", "command line, mining_funcs/tuple_miner", "{loss_funcs: {metric_loss: {CrossBatchMemory: {miner: {BatchHardMiner: {}}}}}} and leave tuple_miner out."),
+        (MEMORY + "--mining_funcs {metric_loss_miner: {MultiSimilarityMiner: {epsilon: 0.2}}}", "command line, mining_funcs/metric_loss_miner", "miner: {MultiSimilarityMiner: {epsilon: 0.2}}"),
+        (MEMORY + "--loss_funcs {other: TripletMarginLoss} --mining_funcs {tuple_miner: BatchHardMiner}", "command line, mining_funcs/tuple_miner", "or call the miner by the loss it serves"),
+        (MEMORY + "--trainer~APPLY~2 {batch_size: 256}", "config_loss_and_miners/with_cross_batch_memory.yaml, loss_funcs/metric_loss/CrossBatchMemory/memory_size", "a memory of 128 does not hold a batch of 256"),
+        ("--loss_funcs~SWAP~2 {DynamicSoftMarginLoss: null}", "command line, loss_funcs/metric_loss/DynamicSoftMarginLoss", "its second step fails"),
+        ("--config_loss_and_miners [default, proxy_anchor, with_cross_batch_memory]", "config_loss_and_miners/with_cross_batch_memory.yaml, loss_funcs", "ProxyAnchorLoss"),
         ("--models {trunk~OVERRIDE~: {bninceptoin: null}}", "command line, models/trunk/bninceptoin", "Did you mean bninception"),
         ("--models {trunk~OVERRIDE~: {bninception: {pretraned: x}}}", "command line, models/trunk/bninception/pretraned", "pretrained"),
         ("--models {embedder~DELETE~: 1}", "", "models/embedder is missing"),
@@ -235,6 +242,9 @@ def test_the_file_of_a_mistake_is_named(tmp_path):
         "--config_loss_and_miners [default, proxy_nca] "
         "--config_optimizers [default, with_metric_loss_optimizer_bayes_opt]",
         "--mining_funcs {metric_loss_miner: {MultiSimilarityMiner: {epsilon: 0.1}}, subset_batch_miner: BatchHardMiner}",
+        MEMORY + "--loss_funcs {other: TripletMarginLoss} --mining_funcs {other_miner: BatchHardMiner}",
+        MEMORY
+        + "--loss_funcs {metric_loss: {CrossBatchMemory: {miner: {MultiSimilarityMiner: {epsilon~BAYESIAN~: [0, 1]}}}}}",
         "--freeze_trunk --views 4",
         "--models {trunk~OVERRIDE~: {resnet18: {pretrained: null}}}",
         "--models {trunk~OVERRIDE~: {vit_tiny_patch16_224: {pretrained: null, img_size: 64}}}",

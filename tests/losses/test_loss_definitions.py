@@ -4,11 +4,18 @@ import numpy as np
 import pytest
 import pytorch_metric_learning.losses as library
 import torch
+from pytorch_metric_learning.utils.loss_and_miner_utils import (
+    convert_to_triplets,
+    get_all_pairs_indices,
+    get_all_triplets_indices,
+)
 
 from powerbench.classes import build
 from powerbench.config.schema import ClassSpec
+from powerbench.losses.triplets import as_triplets
 from tests.reference import naive_losses as naive
 from tests.reference.reality_check_facts import CLASSES
+from tests.training.interrupting import same
 
 SIZE, NUMBER_OF_CLASSES = 8, 5
 RNG = np.random.default_rng(3)
@@ -113,10 +120,39 @@ def test_ntxent_without_a_positive_pair_costs_nothing():
     assert embeddings.grad.abs().max() == 0
 
 
-def test_ntxent_s_gradient_is_that_of_its_formula():
-    loss = loss_of("ntxent", {"temperature": 0.05})
-    embeddings = torch.tensor(ROWS, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: loss(x, torch.tensor(LABELS)), (embeddings,))
+MARGINS = [("margin", {"learn_beta": True, "num_classes": classes}, None) for classes in (None, NUMBER_OF_CLASSES)]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"), [*WITHOUT_WEIGHTS, *((each[0], each[1]) for each in [*WITH_WEIGHTS, *MARGINS])]
+)
+def test_gradients_are_those_of_small_differences(method, arguments):
+    sizes = {"num_classes": NUMBER_OF_CLASSES, "embedding_size": SIZE}
+    loss = loss_of(method, arguments, **sizes).double()
+    generator = torch.Generator().manual_seed(3)
+    weights = {
+        name: 0.7 + 0.5 * torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+        for name, weight in loss.named_parameters()
+    }
+    leaves = [value.requires_grad_() for value in (torch.tensor(ROWS), *weights.values())]
+
+    def value(rows, *given):
+        given = dict(zip(weights, given, strict=True))
+        return torch.func.functional_call(loss, given, (rows, torch.tensor(LABELS)))
+
+    assert torch.autograd.gradcheck(value, leaves, fast_mode=True)
+    assert all(gradient.abs().max() > 0 for gradient in torch.autograd.grad(value(*leaves), leaves))
+
+
+def test_proxy_nca_charges_what_is_far_from_its_proxy_at_any_scale():
+    loss = loss_of("proxy_nca", {"softmax_scale": 100.0}, num_classes=2, embedding_size=2)
+    loss.proxies.data = torch.eye(2)
+    embeddings = torch.tensor([[0.0, 1.0], [0.28, 0.96]], requires_grad=True)
+    value = loss(embeddings, torch.tensor([0, 0]))
+    value.backward()
+    assert float(value.detach()) == pytest.approx((200 + 136) / 2, rel=1e-4)
+    assert torch.isfinite(embeddings.grad).all()
+    assert (embeddings.grad.abs().amax(dim=1) > 1).all()
 
 
 def test_coinciding_centres_and_weights_that_meet_an_embedding_give_finite_gradients():
@@ -129,12 +165,22 @@ def test_coinciding_centres_and_weights_that_meet_an_embedding_give_finite_gradi
         assert all(torch.isfinite(parameter.grad).all() for parameter in each.parameters())
 
 
-@pytest.mark.parametrize("own", ["NTXentLoss", "SignalToNoiseRatioContrastiveLoss", "SoftTripleLoss"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        "NTXentLoss",
+        "SignalToNoiseRatioContrastiveLoss",
+        "SoftTripleLoss",
+        "ProxyNCALoss",
+        "ThresholdConsistentMarginLoss",
+        "PNPLoss",
+    ],
+)
 def test_the_cheaper_versions_of_costly_losses_have_the_library_s_values_and_gradients(own):
     labels = torch.arange(16).repeat_interleave(4)
     rows = torch.randn(64, 128, generator=torch.Generator().manual_seed(2)) + torch.eye(16, 128)[labels] * 3
-    sizes = {"num_classes": 16, "embedding_size": 128} if own == "SoftTripleLoss" else {}
-    without = {"reg_weight": 0} if sizes else {}
+    sizes = {"num_classes": 16, "embedding_size": 128} if own in ("SoftTripleLoss", "ProxyNCALoss") else {}
+    without = {"reg_weight": 0} if own == "SoftTripleLoss" else {}
     found = []
     for loss in (build("loss", ClassSpec.model_validate({own: without}), **sizes), getattr(library, own)(**sizes)):
         for parameter in loss.parameters():
@@ -154,3 +200,30 @@ def test_snr_of_equal_embeddings_is_zero_with_finite_gradients():
     value.backward()
     assert float(value.detach()) == pytest.approx(0, abs=1e-6)
     assert torch.isfinite(embeddings.grad).all()
+
+
+TRIPLETS = [("TripletMarginLoss", {"margin": 0.3}), ("TripletMarginLoss", {"margin": 0.3, "swap": True})]
+TRIPLETS += [("MarginLoss", {"learn_beta": True, "nu": 0.1, "num_classes": NUMBER_OF_CLASSES})]
+
+
+@pytest.mark.parametrize(("name", "arguments"), TRIPLETS)
+@pytest.mark.parametrize("chosen", ["all", "pairs", "triplets", "none"])
+def test_losses_of_triplets_have_the_library_s_values_and_gradients_to_the_last_bit(name, arguments, chosen):
+    labels = torch.tensor(LABELS if chosen != "none" else [0] * 10)
+    pairs = get_all_pairs_indices(labels)
+    shuffled = torch.randperm(len(pairs[2]), generator=torch.Generator().manual_seed(1))[:20]
+    some = {"pairs": (*(side[::2] for side in pairs[:2]), *(side[shuffled] for side in pairs[2:]))}
+    some["triplets"] = convert_to_triplets(some["pairs"], labels)
+    found = []
+    for loss in (build("loss", ClassSpec.model_validate({name: arguments})), getattr(library, name)(**arguments)):
+        embeddings = torch.tensor(ROWS, dtype=torch.float32, requires_grad=True)
+        value = loss(embeddings, labels, some.get(chosen))
+        value.backward()
+        found.append((value.detach(), embeddings.grad, *(parameter.grad for parameter in loss.parameters())))
+    assert same(*found)
+
+
+def test_pairs_of_other_items_than_the_batch_s_give_the_library_s_triplets():
+    queries, others = torch.tensor([0, 1, 1, 2]), torch.tensor([1, 0, 0, 3, 1, 1])
+    for ours, theirs in zip(as_triplets(None, queries, others), get_all_triplets_indices(queries, others), strict=True):
+        assert torch.equal(ours, theirs)

@@ -1,22 +1,15 @@
-"""Each of the newer losses: its paper's definition, its gradients, and what its YAML alone gives."""
-
-from collections.abc import Mapping
+"""Each of the newer losses: its paper's definition and its gradients."""
 
 import pytest
 import pytorch_metric_learning.losses as library
 import torch
 
 from powerbench.classes import build
-from powerbench.config.merged import load_config
 from powerbench.config.schema import ClassSpec
-from powerbench.config.search_keys import fill, search_keys
-from powerbench.config.typed import typed
 from powerbench.methods.metric_loss_only import build_losses
-from powerbench.seeding import seeded
+from tests.losses.shipped import PAIR_LOSSES, configured
+from tests.reference import naive_losses
 from tests.reference import naive_newer_losses as naive
-from tests.training.interrupting import same, train_interrupted, without_times
-from tests.training.test_loop import weights
-from tests.training.tiny import CONFIG, tiny_job
 
 SIZE, NUMBER_OF_CLASSES = 8, 5
 LABELS = [1, 0, 0, 3, 1, 0, 3, 1, 3, 4]
@@ -37,10 +30,18 @@ DEFINITIONS = [
     ("sub_center_arcface", "SubCenterArcFaceLoss", {"margin": 90.0, "scale": 4.0, "sub_centers": 2}),
     ("instance", "InstanceLoss", {}),
     ("p2s_grad", "P2SGradLoss", {}),
+    *(
+        ("pnp", "PNPLoss", {"variant": variant, "anneal": 0.05, "b": 3, "alpha": 4})
+        for variant in library.PNPLoss.VARIANTS
+    ),
+    ("pnp", "PNPLoss", {"variant": "Dq", "anneal": 0.5, "b": 2, "alpha": 1}),
+    (
+        "with_threshold_consistent_margin",
+        "ThresholdConsistentMarginLoss",
+        {"lambda_plus": 0.3, "lambda_minus": 2.0, "margin_plus": 0.6, "margin_minus": -0.1},
+    ),
     ("with_variance_covariance", "VarianceCovarianceLoss", {"variance_mu": 2.0, "covariance_v": 0.3}),
 ]
-
-CONFIGS = [*dict.fromkeys(name for name, _, _ in DEFINITIONS), "contrastive_cross_batch_memory"]
 
 
 def numbers(*shape, seed):
@@ -90,7 +91,7 @@ def test_smooth_ap_has_the_library_s_values_where_the_library_has_any():
     torch.testing.assert_close(ours(rows, labels), library.SmoothAPLoss()(rows, labels), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["SmoothAPLoss", "RecallAtKLoss"])
+@pytest.mark.parametrize("name", ["SmoothAPLoss", "RecallAtKLoss", "PNPLoss"])
 def test_a_batch_without_positives_costs_nothing(name):
     rows = rows_of([0, 1, 2]).requires_grad_()
     value = loss_of(name, {})(rows, torch.tensor([0, 1, 2]))
@@ -107,65 +108,48 @@ def test_cross_batch_memory_compares_with_earlier_batches_but_no_item_with_itsel
     assert float(loss(rows, torch.tensor(LABELS))) == pytest.approx(float(expected), rel=1e-6)
 
 
-def configured(name):
-    """The typed config with the middle of each searched range, on its own scale."""
-    merged = load_config({"config_loss_and_miners": ["default", name]}, {})
-    values = {}
-    for key in search_keys(merged):
-        low, high = key.value
-        middle = (low * high) ** 0.5 if key.operator == "LOG_BAYESIAN" else (low + high) / 2
-        values[key.path] = type(low)(middle)
-    return typed(fill(merged, values), merged)
+def in_float64(files, **chosen):
+    return build_losses(configured(files, **chosen), NUMBER_OF_CLASSES, SIZE)["metric_loss"].double()
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_from_its_yaml_alone_a_fixed_batch_gets_cheaper_and_every_tensor_has_a_gradient(name):
-    config = configured(name)
-    per_class = config.sampler.args["m"]
-    assert per_class == (1 if name in naive.WITH_WEIGHTS else 4)
-    labels = torch.arange(12).repeat_interleave(per_class)
-    with seeded(1):
-        losses = torch.nn.ModuleDict(build_losses(config, 12, 16))
-        head, inputs = torch.nn.Linear(24, 16), torch.randn(len(labels), 24)
-    parameters = {**dict(head.named_parameters()), **dict(losses.named_parameters())}
-    assert (len(parameters) > 2) == (name in naive.WITH_WEIGHTS)
-    optimizer = torch.optim.Adam(parameters.values(), lr=0.01)
-    history = []
-    for _ in range(30):
-        optimizer.zero_grad()
-        value = sum(loss(head(inputs), labels) for loss in losses.values())
-        value.backward()
-        assert all(torch.isfinite(tensor.grad).all() for tensor in parameters.values())
-        if not history:
-            assert all(tensor.grad.abs().max() > 0 for tensor in parameters.values())
-        optimizer.step()
-        history.append(float(value.detach()))
-    assert history[-1] < history[0]
+def first_two_batches():
+    """An earlier batch, a batch, and both as one with the batch's rows at the end once more, without gradients."""
+    earlier, batch = rows_of(LABELS, spread=1.5), rows_of(LABELS).requires_grad_()
+    return earlier, batch, torch.cat([batch, earlier, batch.detach()])
 
 
-def trained(name, folder, stops):
-    """A fold run of the tiny world with the config's loss, stopped and continued at the given moments."""
-    config = configured(name)
-    losses = {key: {spec.name: plain(spec.args)} for key, spec in config.loss_funcs.items()}
-    optimizers = dict(CONFIG["optimizers"])
-    if name in naive.WITH_WEIGHTS:
-        optimizers["metric_loss_optimizer"] = {"RMSprop": {"lr": 0.01}}
-    job = tiny_job(folder, loss_funcs=losses, optimizers=optimizers)
-    result, stopped = train_interrupted(job, stops)
-    assert stopped == len(stops)
-    assert result.failure is None
-    return without_times(result), weights(job)
+def from_batch_to_memory(pairs):
+    """Of the pairs among such rows those that a loss with a memory compares: none is of an item and itself."""
+    count = len(LABELS)
+    return [(a, b) for a, b in pairs if a < count <= b != a + 2 * count]
 
 
-def plain(value):
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+def test_a_pair_loss_with_a_memory_is_that_loss_of_the_pairs_from_the_batch_to_the_memory(name):
+    memory, alone = (in_float64([name, *more], regularizer_weight=0.0) for more in (["with_cross_batch_memory"], []))
+    earlier, batch, together = first_two_batches()
+    memory(earlier, torch.tensor(LABELS))
+    value = memory(batch, torch.tensor(LABELS))
+    sides = [from_batch_to_memory(pairs) for pairs in naive_losses.pairs(LABELS * 3)]
+    chosen = tuple(torch.tensor(places) for side in sides for places in zip(*side, strict=True))
+    expected = alone(together, torch.tensor(LABELS * 3), chosen)
+    if name == "multi_similarity":
+        expected = expected * 3  # it is the mean over all rows, two thirds of which begin no pair
+    gradients = [torch.autograd.grad(each, batch, retain_graph=True)[0] for each in (value, expected)]
+    assert float(value.detach()) > 0.001
+    torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(*gradients, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CONFIGS)
-def test_a_run_with_each_that_is_interrupted_ends_at_the_same_bits(name, tmp_path):
-    whole, broken = trained(name, tmp_path / "whole", ()), trained(name, tmp_path / "broken", (5, 8))
-    assert whole[0] == broken[0]
-    assert same(whole[1], broken[1])
+def test_a_miner_inside_a_memory_chooses_among_the_pairs_from_the_batch_to_the_memory():
+    arguments = {"alpha": 18.0, "beta": 75.0, "base": 0.3}
+    memory = in_float64(["multi_similarity", "with_cross_batch_memory"], **arguments)
+    memory.miner = build("miner", ClassSpec.model_validate({"MultiSimilarityMiner": {"epsilon": 0.1}}))
+    earlier, batch, together = first_two_batches()
+    memory(earlier, torch.tensor(LABELS))
+    mined = naive_losses.mined_by_multi_similarity(together.detach(), LABELS * 3, 0.1)
+    chosen = [from_batch_to_memory(pairs) for pairs in mined]
+    assert [len(side) for side in chosen] < [len(from_batch_to_memory(side)) for side in naive_losses.pairs(LABELS * 3)]
+    expected = 3 * naive_losses.multi_similarity(together.detach(), LABELS * 3, **arguments, chosen=chosen)
+    value = memory(batch, torch.tensor(LABELS)).detach()
+    assert float(value) == pytest.approx(expected, rel=1e-9)

@@ -85,6 +85,25 @@ def smooth_ap(rows, labels, temperature):
     return mean(losses)
 
 
+def pnp(rows, labels, variant, anneal, b, alpha):
+    x = unit(rows)
+    similar = x @ x.T
+    penalties = {
+        "O": lambda r: r,
+        "Iu": lambda r: (1 + r) * torch.log(1 + r),
+        "Ib": lambda r: (b * r - torch.log(1 + b * r)) / b**2,
+        "Ds": lambda r: torch.log(1 + r),
+        "Dq": lambda r: 1 - 1 / (1 + r) ** alpha,
+    }
+    losses = []
+    for q in range(len(x)):
+        own = [q, *positives(labels, q)]
+        if len(own) > 1:
+            above = [sum(step(similar[q, n], similar[q, i], anneal) for n in negatives(labels, q)) for i in own]
+            losses.append(mean([penalties[variant](r) for r in above]))
+    return mean(losses)
+
+
 def recall_at_k(rows, labels, temperature, rank_temperature, k_values):
     x = unit(rows)
     similar = x @ x.T
@@ -133,6 +152,14 @@ def p2s_grad(rows, labels, weights):
             for row, label in zip(x, labels, strict=True)
         ]
     )
+
+
+def with_threshold_consistent_margin(rows, labels, lambda_plus, lambda_minus, margin_plus, margin_minus):
+    x = unit(rows)
+    every = range(len(x))
+    near = [margin_plus - x[a] @ x[p] for a in every for p in positives(labels, a) if x[a] @ x[p] <= margin_plus]
+    far = [x[a] @ x[n] - margin_minus for a in every for n in negatives(labels, a) if x[a] @ x[n] >= margin_minus]
+    return lambda_plus * mean(near) + lambda_minus * mean(far)
 
 
 def with_variance_covariance(rows, labels, variance_mu, covariance_v):

@@ -7,7 +7,7 @@ from powerbench.classes import build
 from powerbench.config.merged import load_config
 from powerbench.config.search_keys import fill, first_values, search_keys
 from powerbench.config.typed import typed
-from powerbench.methods.metric_loss_only import build_losses
+from powerbench.methods.metric_losses import build_losses
 from powerbench.seeding import seeded
 from tests.reference.reality_check_facts import CLASSES, CLASSIFICATION, NO_WEIGHT_DECAY, OWN_WEIGHTS
 

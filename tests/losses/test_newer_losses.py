@@ -11,7 +11,7 @@ from powerbench.config.merged import load_config
 from powerbench.config.schema import ClassSpec
 from powerbench.config.search_keys import fill, search_keys
 from powerbench.config.typed import typed
-from powerbench.methods.metric_loss_only import build_losses
+from powerbench.methods.metric_losses import build_losses
 from powerbench.seeding import seeded
 from tests.reference import naive_newer_losses as naive
 from tests.training.interrupting import same, train_interrupted, without_times

@@ -114,7 +114,7 @@ def test_a_subset_miner_reduces_the_batch_before_the_others_see_it():
     )
     update, points = update_of(method), embeddings_of(method)
     assert torch.equal(update.losses["metric_loss"], losses.ContrastiveLoss()(points[::2], LABELS[::2]))
-    assert method.miners_by_name["tuple_miner"].sizes == [len(LABELS) // 2]
+    assert method.metric_losses.miners["tuple_miner"].sizes == [len(LABELS) // 2]
 
 
 def test_sizes_are_filled_in_where_they_are_taken():

@@ -133,6 +133,9 @@ def _check_losses(config: ExperimentConfig, merged: MergedConfig) -> None:
 
     for name, spec in config.loss_funcs.items():
         path = ("loss_funcs", name)
+        if spec.name == "MultipleLosses":
+            what = "several losses are written as several entries of loss_funcs; the trainer's loss_weights weigh them."
+            raise UserError(what, where=merged.where(path))
         _check_spec("loss", spec, path, merged, LOSS_INJECTED)
         loss = _built("loss", spec, merged.where((*path, spec.name)), num_classes=2, embedding_size=2)
         if not isinstance(loss, nn.Module):

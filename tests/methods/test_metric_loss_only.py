@@ -90,6 +90,25 @@ def test_nested_distances_reducers_and_regularisers_are_built():
     assert update_of(method).losses["metric_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_weights_of_a_loss_start_as_the_config_says_and_are_regularised():
+    spec = {
+        "ProxyNCALoss": {
+            "softmax_scale": 2,
+            "weight_init_func": {"uniform_": {"a": 1, "b": 3}},
+            "weight_regularizer": {"LpRegularizer": {"p": 1}},
+            "weight_reg_weight": 0.5,
+        }
+    }
+    method = method_of(metric_loss=spec)
+    proxies = method.modules["metric_loss"].proxies.detach()
+    assert 1 <= proxies.min() < proxies.max() <= 3
+    unit, points = F.normalize(proxies).double(), F.normalize(embeddings_of(method)).detach().double()
+    scores = -2 * torch.cdist(points, unit).square()
+    nca = F.cross_entropy(scores, LABELS)
+    expected = nca + 0.5 * proxies.double().abs().sum(1).mean()
+    assert update_of(method).losses["metric_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_several_losses_are_weighted_and_each_may_have_its_miner():
     method = method_of(
         weights={"second": 0.25},

@@ -8,7 +8,7 @@ from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError
 from powerbench.methods.cascaded_embeddings import CascadedEmbeddings
 from tests.methods.building_methods import LABELS, SIZE, WIDTH, features, method_of, updates_of
-from tests.methods.old_methods import OPTIMIZERS, cascaded
+from tests.methods.other_methods import OPTIMIZERS, cascaded
 from tests.methods.test_metric_loss_only import PARTS
 from tests.training.tiny import CONFIG, trainer
 

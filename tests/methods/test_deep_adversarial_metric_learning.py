@@ -7,7 +7,7 @@ from powerbench.methods.contract import Batch
 from powerbench.methods.triplets import random_triplets
 from powerbench.seeding import seeded
 from tests.methods.building_methods import LABELS, WIDTH, features, method_of, updates_of
-from tests.methods.old_methods import ADAM, OPTIMIZERS, TRIPLET, adversarial
+from tests.methods.other_methods import ADAM, OPTIMIZERS, TRIPLET, adversarial
 
 BOTH = 3
 """An epoch in which both sides are trained."""

@@ -5,7 +5,7 @@ from pytorch_metric_learning.losses import TripletMarginLoss
 
 from powerbench.errors import UserError
 from tests.methods.building_methods import CLASSES, LABELS, SIZE, features, method_of, updates_of
-from tests.methods.old_methods import OPTIMIZERS, classified
+from tests.methods.other_methods import OPTIMIZERS, classified
 from tests.methods.test_metric_loss_only import PARTS
 
 

@@ -8,7 +8,7 @@ from powerbench.errors import UserError
 from powerbench.evaluation.opening import open_data, open_fold_run
 from powerbench.training.context import EpochContext
 from tests.methods.building_methods import LABELS, features, method_of, updates_of
-from tests.methods.old_methods import unsupervised
+from tests.methods.other_methods import unsupervised
 from tests.training.tiny import CONFIG, tiny_job
 
 ITEMS = len(LABELS)

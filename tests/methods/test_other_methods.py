@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from powerbench.training import checkpoints, train_fold
-from tests.methods.old_methods import METHODS, adversarial, job_of
+from tests.methods.other_methods import METHODS, adversarial, job_of
 from tests.training.interrupting import last_state, same, train_interrupted, without_times
 from tests.training.one_batch import totals_on_one_batch
 from tests.training.tiny import tiny_job

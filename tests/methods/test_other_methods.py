@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from powerbench.config.schema import ExperimentConfig
+from powerbench.evaluation.embedding import embed
+from powerbench.evaluation.loaded import load_folds
+from powerbench.evaluation.opening import open_data, open_fold_run
+from powerbench.evaluation.weights import load_best
+from powerbench.jobs import FoldModel
 from powerbench.training import checkpoints, train_fold
 from tests.methods.other_methods import METHODS, adversarial, job_of
 from tests.training.interrupting import last_state, same, train_interrupted, without_times
@@ -36,6 +43,21 @@ def test_each_trains_from_its_config_alone_and_keeps_trunk_and_embedder(tmp_path
     assert set(files) == {"trunk_best.pth", "embedder_best.pth"}
     levels = 3 if name == "cascaded" else 1
     assert len(files["embedder_best.pth"]) == 2 * levels  # weight and bias of each
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_trained_model_is_whole_without_its_heads(tmp_path, name):
+    """Loaded without data, from the two files that are kept, it gives the embeddings that validation measured."""
+    job = job_of(name, tmp_path, num_epochs_train=1)
+    best = train_fold(job).best_epoch
+    config = ExperimentConfig.from_plain(job.config)
+    with open_fold_run(config, job.places, open_data(config, job.places), 0, job.seed) as run:
+        load_best({part: run.module(part) for part in ("trunk", "embedder")}, job.folder)
+        expected = embed(run.model, run.inputs, run.fold.val, batch_size=64)[None]
+        (loaded,) = load_folds(config, job.places, [FoldModel(0, job.seed, job.folder, best)])
+        ((images,),) = run.inputs.batches([run.fold.val], part="eval")
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(images), F.normalize(expected), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow

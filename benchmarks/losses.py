@@ -22,7 +22,7 @@ from powerbench.config.search_keys import fill, search_keys
 from powerbench.config.typed import typed
 from powerbench.driver.requests import requested_config
 from powerbench.driver.suites import load_suite
-from powerbench.methods.metric_loss_only import build_losses
+from powerbench.methods.metric_losses import build_losses
 from powerbench.seeding import seeded
 
 BATCH, SIZE, CLASSES, ROUNDS, SLOW_ROUNDS = 256, 128, 100, 15, 3

@@ -41,6 +41,11 @@ def _derived(base: str) -> Callable[[str, Any], bool]:
     return lambda name, member: _class(name, member) and base in [c.__name__ for c in member.__mro__[1:]]
 
 
+def _of_class_scores(name: str, member: Any) -> bool:
+    """The losses of torch that a classifier on embeddings is trained with."""
+    return name in ("CrossEntropyLoss", "MultiMarginLoss")
+
+
 def _initialiser(name: str, member: Any) -> bool:
     return inspect.isfunction(member) and name.endswith("_") and not name.startswith("_")
 
@@ -73,7 +78,7 @@ def _timm() -> Any | None:
 
 
 LIBRARIES: dict[str, tuple[Library, ...]] = {
-    "loss": (_module("pytorch_metric_learning.losses", _class),),
+    "loss": (_module("pytorch_metric_learning.losses", _class), _module("torch.nn", _of_class_scores)),
     "miner": (_module("pytorch_metric_learning.miners", _class),),
     "distance": (_module("pytorch_metric_learning.distances", _class),),
     "reducer": (_module("pytorch_metric_learning.reducers", _class),),

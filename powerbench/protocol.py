@@ -62,6 +62,7 @@ def protocol_of(
     searched: Mapping[str, Any],
     grid_size: int | None = None,
     skipped: Sequence[str] | None = None,
+    joined_embedders: int = 1,
 ) -> dict[str, Any]:
     """The protocol of an experiment: flat keys, plain values.
 
@@ -70,12 +71,15 @@ def protocol_of(
     parameters to their ranges: where such a parameter belongs to the protocol, its range stands
     in place of its value. ``skipped`` names the unreadable images that are left out, where that is allowed; the
     protocol then has a key more. A complete grid within the trials' budget counts as that budget.
+    ``joined_embedders``: of how many embedders the measured embedding consists; more than one are a key more.
     """
     plain = _with_ranges(config.plain(), searched)
     complete_grid = config.search_strategy == "grid" and grid_size is not None and grid_size <= budget.trials
 
     trainer, tester = f"trainer/{config.trainer.name}", "tester/GlobalEmbeddingSpaceTester"
     ensemble, primary = "ensemble/ConcatenateEmbeddings", "hook_container/HookContainer/primary_metric"
+
+    recipes = {"train": _of_views(plain["transforms"], config), "eval": plain["transforms"]["eval"]}
 
     def at(path: str) -> Any:
         return _value_at(plain, path)
@@ -97,8 +101,8 @@ def protocol_of(
         "save_interval": plain["save_interval"],
         "patience": plain["patience"],
         "untrained_is_a_candidate": plain["check_untrained_accuracy"],
-        "transforms": {part: plain["transforms"][part] for part in ("train", "eval")},
-        "transform_order": {part: list(plain["transforms"][part]) for part in ("train", "eval")},
+        "transforms": recipes,
+        "transform_order": _order(recipes),
         "views": plain["views"],
         "precision": plain["precision"],
         "primary_metric": at(primary),
@@ -114,6 +118,8 @@ def protocol_of(
         "search_strategy": ANY if complete_grid or not budget.trials else config.search_strategy,
         "parallel_trials": ANY if complete_grid or not budget.trials else config.parallel_trials,
     }
+    if joined_embedders > 1:
+        protocol["joined_embedders"] = joined_embedders
     if config.skip_unreadable:
         protocol["skipped_images"] = None if skipped is None else sorted(skipped)
     for name in PROTOCOL_OPTIMIZERS:
@@ -188,6 +194,21 @@ def _with_ranges(plain: dict[str, Any], searched: Mapping[str, Any]) -> dict[str
             node = node[parent]
         node[last] = {SEARCHED: bounds}
     return plain
+
+
+def _of_views(transforms: Mapping[str, Any], config: ExperimentConfig) -> Any:
+    """The recipe of training images; where each view has its own, a list of them unless they are all the same."""
+    recipes = [transforms[name] for name in config.transforms.of_views()]
+    orders = [(list(recipe), recipe) for recipe in recipes]
+    return recipes[0] if all(order == orders[0] for order in orders) else recipes
+
+
+def _order(recipes: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of each recipe's transforms: a JSON object would not tell their order apart."""
+    return {
+        part: [list(each) for each in recipe] if isinstance(recipe, list) else list(recipe)
+        for part, recipe in recipes.items()
+    }
 
 
 def _value_at(plain: Mapping[str, Any], path: str) -> Any:

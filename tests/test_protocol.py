@@ -11,7 +11,7 @@ from powerbench.plan import Budget
 from powerbench.protocol import CHANGED_MIDWAY, continued, differences, fingerprint, protocol_of, refuse_unfair
 
 
-def protocol_for(text, weights=None):
+def protocol_for(text, weights=None, **facts):
     line = parse(shlex.split(text), {})
     merged = load_config(line.config_names, line.overrides)
     config = typed(fill(merged, first_values(merged)), merged)
@@ -22,6 +22,7 @@ def protocol_for(text, weights=None):
         split_checksums=["s"],
         weights=weights or ("random" if "null" in text else "imagenet"),
         searched={key.path: list(key.value) for key in search_keys(merged)},
+        **facts,
     )
 
 
@@ -110,3 +111,17 @@ def test_an_unfair_table_is_refused_by_naming_methods_and_keys():
     refuse_unfair({"a": {"x": 1}, "b": {"x": 1}})
     with pytest.raises(UserError, match=r"a and c are not comparable.*differ in x"):
         refuse_unfair({"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 2}})
+
+
+def test_what_training_images_are_made_with_counts_whether_one_recipe_or_one_a_view_says_it():
+    """Several views by the recipe of methods with one view are images under the same protocol."""
+    views = "--config_general [default, with_unsupervised] --config_transforms [unsupervised]"
+    assert differences(protocol_for(""), protocol_for(views)) == []
+    other = protocol_for(views + " --transforms {augmentation2: {RandomHorizontalFlip: {p: 0.1}}}")
+    assert differences(protocol_for(""), other) == ["transforms", "transform_order"]
+    assert [recipe["RandomHorizontalFlip"]["p"] for recipe in other["transforms"]["train"]] == [0.5, 0.1, 0.5]
+
+
+def test_embeddings_of_several_embedders_are_another_protocol():
+    assert differences(protocol_for(""), protocol_for("", joined_embedders=2)) == ["joined_embedders"]
+    assert differences(protocol_for(""), protocol_for("", joined_embedders=1)) == []

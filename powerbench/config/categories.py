@@ -30,7 +30,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
         "keep_weights",
     ),
     "config_loss_and_miners": ("loss_funcs", "sampler", "mining_funcs"),
-    "config_models": ("models", "freeze_trunk"),
+    "config_models": ("models", "freeze_trunk", "layers_to_extract"),
     "config_optimizers": ("optimizers",),
     "config_transforms": ("transforms", "views"),
     "config_factories": (),
@@ -45,7 +45,6 @@ WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
         "api_parser",
         "log_data_to_tensorboard",
     ),
-    "config_models": ("layers_to_extract",),
     "config_factories": ("factories",),
 }
 """Category -> keys of powerful-benchmarker that are read and change nothing."""

@@ -12,9 +12,10 @@ from typing import Any
 from powerbench.arguments import signature_of
 from powerbench.class_folders import own_names
 from powerbench.classes import Where, build, check_arguments, find_class, parse_spec, user_file
+from powerbench.config.about_method import AboutMethod
 from powerbench.config.check_losses import check_loss
 from powerbench.config.merged import MergedConfig
-from powerbench.config.schema import ClassSpec, ExperimentConfig, Trainer
+from powerbench.config.schema import AUGMENTATION, ClassSpec, ExperimentConfig, Trainer
 from powerbench.config.search_keys import search_keys
 from powerbench.config.typed import typed
 from powerbench.errors import UserError, nearest
@@ -26,26 +27,30 @@ LOSS_INJECTED = ("num_classes", "embedding_size")
 SAMPLER_INJECTED = ("labels", "label_levels", "batch_size")
 METHOD_INJECTED = ("config", "facts", "trunk")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_AUGMENTATION = re.compile(rf"{AUGMENTATION}\d+")
 
 
-def check(config: ExperimentConfig, merged: MergedConfig) -> None:
+def check(config: ExperimentConfig, merged: MergedConfig) -> AboutMethod:
     """Raise UserError, with file, key and nearest valid names, for the first thing that cannot work.
 
     ``config`` holds one value of every searched key; the other values of searched lists are checked in its place.
+    Returns what the method says of ``config``.
     """
-    _check_one(config, merged)
+    about = _check_one(config, merged)
     for plain in _other_choices(config.plain(), merged):
         _check_one(typed(plain, merged), merged)
+    return about
 
 
-def _check_one(config: ExperimentConfig, merged: MergedConfig) -> None:
+def _check_one(config: ExperimentConfig, merged: MergedConfig) -> AboutMethod:
     _check_plain_rules(config, merged)
     _check_data(config, merged)
     _check_models(config, merged)
     _check_losses(config, merged)
-    _check_method(config, merged)
-    _check_optimizers(config, merged)
     _check_transforms(config, merged)
+    about = _check_method(config, merged)
+    _check_optimizers(config, merged)
+    return about
 
 
 def _other_choices(plain: dict[str, Any], merged: MergedConfig) -> Iterator[dict[str, Any]]:
@@ -106,6 +111,10 @@ def _check_models(config: ExperimentConfig, merged: MergedConfig) -> None:
     path = ("models", "embedder")
     _check_spec("embedder", embedder, path, merged, ("in_features",))
     _built("embedder", embedder, merged.where((*path, embedder.name)), in_features=2)
+    for name, spec in (config.models.__pydantic_extra__ or {}).items():
+        _check_spec("embedder", spec, ("models", name), merged, ("in_features", "out_features"))
+        where = merged.where(("models", name, spec.name))
+        _built("embedder", spec, where, in_features=2, out_features=2)
 
 
 def _check_trunk(trunk: ClassSpec, merged: MergedConfig) -> None:
@@ -125,6 +134,9 @@ def _check_losses(config: ExperimentConfig, merged: MergedConfig) -> None:
 
     for name, spec in config.loss_funcs.items():
         path = ("loss_funcs", name)
+        if spec.name == "MultipleLosses":
+            what = "several losses are written as several entries of loss_funcs; the trainer's loss_weights weigh them."
+            raise UserError(what, where=merged.where(path))
         _check_spec("loss", spec, path, merged, LOSS_INJECTED)
         loss = _built("loss", spec, merged.where((*path, spec.name)), num_classes=2, embedding_size=2)
         if not isinstance(loss, nn.Module):
@@ -132,17 +144,8 @@ def _check_losses(config: ExperimentConfig, merged: MergedConfig) -> None:
         if any(parameter.requires_grad for parameter in loss.parameters()):
             _require_optimizer(name, spec, config, merged)
         check_loss(name, loss, config, merged)
-    losses = list(config.loss_funcs)
-    valid = ["tuple_miner", "subset_batch_miner", *(f"{name}_miner" for name in losses)]
     for name, spec in config.mining_funcs.items():
-        if name not in valid:
-            what = f"a miner is called {' or '.join(valid)} (by the loss it serves), not {name}."
-            raise UserError(what, where=merged.where(("mining_funcs", name)), near=nearest(name, valid))
         _check_spec("miner", spec, ("mining_funcs", name), merged)
-    for name in config.trainer.loss_weights or {}:
-        if name not in config.loss_funcs and config.trainer.name == "MetricLossOnly":
-            where = merged.where(("trainer", config.trainer.name, "loss_weights", name))
-            raise UserError(f"there is no loss {name!r} to weigh.", where=where, near=nearest(name, losses))
 
 
 def _require_optimizer(name: str, spec: ClassSpec, config: ExperimentConfig, merged: MergedConfig) -> None:
@@ -156,10 +159,18 @@ def _require_optimizer(name: str, spec: ClassSpec, config: ExperimentConfig, mer
         )
 
 
-def _check_method(config: ExperimentConfig, merged: MergedConfig) -> None:
+def _check_method(config: ExperimentConfig, merged: MergedConfig) -> AboutMethod:
+    """Its arguments, and what it says itself of the config, if its class can be asked (``check(config)``)."""
     spec = ClassSpec.model_construct(name=config.trainer.name, args=config.trainer.args)
     common = [name for name in Trainer.model_fields if name not in ("name", "args")]
     _check_spec("method", spec, ("trainer",), merged, METHOD_INJECTED, common)
+    asked = getattr(find_class("method", config.trainer.name), "check", None)
+    try:
+        about: AboutMethod = AboutMethod() if asked is None else asked(config)
+    except UserError as error:
+        where = None if error.where is None else merged.where(error.where)
+        raise UserError(error.what, where=where, near=error.near) from None
+    return about
 
 
 def _check_optimizers(config: ExperimentConfig, merged: MergedConfig) -> None:
@@ -218,6 +229,11 @@ def _check_transforms(config: ExperimentConfig, merged: MergedConfig) -> None:
     from powerbench.data.recipes import build_recipe, inner_steps, is_deterministic
 
     further = config.transforms.__pydantic_extra__ or {}
+    for name in further:
+        if not _AUGMENTATION.fullmatch(name):
+            valid = ["train", "eval", f"{AUGMENTATION}1", f"{AUGMENTATION}2"]
+            what = f"recipes are called train and eval, and those of single views {AUGMENTATION}1, {AUGMENTATION}2, ..."
+            raise UserError(what, where=merged.where(("transforms", name)), near=nearest(name, valid))
     for name, steps in {"train": config.transforms.train, "eval": config.transforms.eval, **further}.items():
         for step in steps:
             _check_spec("transform", step, ("transforms", name), merged)
@@ -227,13 +243,14 @@ def _check_transforms(config: ExperimentConfig, merged: MergedConfig) -> None:
     if config.views is not None and not config.freeze_trunk:
         what = f"views: {config.views} keeps features of a frozen trunk, but freeze_trunk is False; leave views out."
         raise UserError(what, where=merged.where("views"))
-    if config.freeze_trunk and config.views is None and not is_deterministic(config.transforms.train):
-        names = ", ".join(step.name for step in config.transforms.train)
-        raise UserError(
-            f"freeze_trunk computes each image's features once, but transforms/train ({names}) is random. Use "
-            "deterministic transforms (as in --config_transforms [demo]), or views: V for a bank of V random views.",
-            where=merged.where("freeze_trunk"),
-        )
+    for name, steps in config.transforms.of_views().items():
+        if config.freeze_trunk and config.views is None and not is_deterministic(steps):
+            names = ", ".join(step.name for step in steps)
+            what = (
+                f"freeze_trunk computes each image's features once, but transforms/{name} ({names}) is random. Use "
+                "deterministic transforms (as in --config_transforms [demo]), or views: V for a bank of V random views."
+            )
+            raise UserError(what, where=merged.where("freeze_trunk"))
 
 
 def _check_spec(

@@ -13,7 +13,6 @@ _INSTEAD = {
     "override_required_compatible_factories": "there are no factories",
     "api_parser": "methods need no parser",
     "log_data_to_tensorboard": "losses and metrics are in the results store",
-    "layers_to_extract": "a method asks for the trunk's outputs itself",
     "factories": "there are no factories; classes are found by name",
 }
 _SHIPPED: dict[str, Any] = {"log_data_to_tensorboard": True}

@@ -32,6 +32,9 @@ from powerbench.errors import UserError, nearest
 
 __all__ = ["ClassSpec", "ExperimentConfig", "Trainer", "freeze", "thaw"]
 
+AUGMENTATION = "augmentation"
+"""What the names of the recipes of a method's views begin with; their number follows."""
+
 
 class AccuracyCalculator(Named):
     """Accepted for old configs, with any settings; the metrics measured are those of ``evaluation_metrics``."""
@@ -134,6 +137,12 @@ class Transforms(Settings):
     train: Recipe
     eval: Recipe
 
+    def of_views(self) -> dict[str, Recipe]:
+        """What training images are made with: ``augmentation1``, ``augmentation2``, ..., one a view; else ``train``."""
+        further = self.__pydantic_extra__ or {}
+        names = sorted((name for name in further if name.startswith(AUGMENTATION)), key=lambda name: (len(name), name))
+        return {name: further[name] for name in names} or {"train": self.train}
+
 
 class ExperimentConfig(Settings):
     """Everything that defines an experiment except its name, its budget and where files lie."""
@@ -182,6 +191,7 @@ class ExperimentConfig(Settings):
     # config_models
     models: Models
     freeze_trunk: bool = False
+    layers_to_extract: Names = ()
     # config_optimizers
     optimizers: Specs
     # config_transforms
@@ -199,9 +209,11 @@ class ExperimentConfig(Settings):
         return {**value, "num_epochs_train": max(numbers), "num_epochs_of_folds": epochs}
 
     @model_serializer(mode="wrap")
-    def _epochs_to_yaml(self, handler: Any) -> dict[str, Any]:
+    def _to_yaml(self, handler: Any) -> dict[str, Any]:
         plain: dict[str, Any] = handler(self)
         of_folds = plain.pop("num_epochs_of_folds")
+        if not self.layers_to_extract:  # which earlier versions did not write
+            plain.pop("layers_to_extract")
         return {**plain, "num_epochs_train": of_folds} if of_folds else plain
 
     def epochs_of(self, fold_name: str) -> int:

@@ -33,54 +33,59 @@ _verified: set[tuple[str, int, int, int]] = set()
 
 
 class FrozenTrunk(ImageTrunk):
-    """Stands for a trunk whose pooled features are the inputs: passes them through."""
+    """Stands for a trunk whose ``outputs`` (``pooled`` first), side by side, are the inputs: passes them through."""
 
-    def __init__(self, trunk: ImageTrunk) -> None:
+    def __init__(self, trunk: ImageTrunk, outputs: Sequence[str] = ("pooled",)) -> None:
         super().__init__()
-        self.widths = {"pooled": trunk.widths["pooled"]}
+        self.widths = {output: trunk.widths[output] for output in outputs}
         self.input = trunk.input
         self.weights_hash = trunk.weights_hash
         self.identity = trunk.identity
 
     def forward(self, features: Tensor, outputs: Sequence[str] = ("pooled",)) -> dict[str, Tensor]:
-        """``pooled``: the given features (B x width). Raises UserError if another output is asked for."""
-        if unknown := [output for output in outputs if output != "pooled"]:
-            raise UserError(f"with freeze_trunk only pooled features are kept; {', '.join(unknown)} cannot be had.")
-        return {"pooled": features}
+        """The given features (B x sum of widths) by output. Raises UserError if one is asked for that was not kept."""
+        if unknown := [output for output in outputs if output not in self.widths]:
+            kept = " and ".join(self.widths)
+            raise UserError(f"with freeze_trunk only {kept} features are kept; {', '.join(unknown)} cannot be had.")
+        return dict(zip(self.widths, torch.split(features, list(self.widths.values()), dim=1), strict=True))
 
 
 class FeatureInputs:
     """Batches of kept features: the same interface as :class:`powerbench.data.images.ImageInputs`.
 
-    banks: the features of each part, copies x items x width. With several copies (of differently augmented
-    images) each drawn item gets one of them at random.
+    banks: the features by recipe, copies x items x width. With several copies (of differently augmented images)
+    each drawn item gets one of them at random. of_views: the recipes that a part's views take in turn.
     """
 
-    def __init__(self, banks: Mapping[str, np.ndarray], device: torch.device) -> None:
-        self._copies = {part: len(bank) for part, bank in banks.items()}
-        self._items = {part: bank.shape[1] for part, bank in banks.items()}
-        self._rows = {part: torch.from_numpy(bank).flatten(0, 1) for part, bank in banks.items()}
+    def __init__(
+        self, banks: Mapping[str, np.ndarray], device: torch.device, of_views: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._of_views = of_views
+        self._copies = {name: len(bank) for name, bank in banks.items()}
+        self._items = {name: bank.shape[1] for name, bank in banks.items()}
+        self._rows = {name: torch.from_numpy(bank).flatten(0, 1) for name, bank in banks.items()}
         if device.type != "cpu":
-            self._rows = {part: rows.to(device) for part, rows in self._rows.items()}
+            self._rows = {name: rows.to(device) for name, rows in self._rows.items()}
 
     def batches(
         self, plan: Sequence[np.ndarray], *, part: InputPart, seed: int = 0, views: int = 1
     ) -> Iterator[tuple[Tensor, ...]]:
         """The features (B x width, float32) of each batch of ``plan`` (item numbers), one tensor a view."""
+        names = self._of_views[part]
         for position, items in enumerate(plan):
-            yield tuple(self._gathered(part, items, seed, position, view) for view in range(views))
+            yield tuple(self._gathered(names[view % len(names)], items, seed, position, view) for view in range(views))
 
     def close(self) -> None:
         """Nothing to stop."""
 
-    def _gathered(self, part: InputPart, items: np.ndarray, seed: int, position: int, view: int) -> Tensor:
+    def _gathered(self, name: str, items: np.ndarray, seed: int, position: int, view: int) -> Tensor:
         rows = np.asarray(items, dtype=np.int64)
-        if self._copies[part] > 1:
+        if self._copies[name] > 1:
             drawn = numpy_generator(seed=seed, position=position, view=view).integers(
-                self._copies[part], size=len(rows)
+                self._copies[name], size=len(rows)
             )
-            rows = rows + drawn * self._items[part]
-        bank = self._rows[part]
+            rows = rows + drawn * self._items[name]
+        bank = self._rows[name]
         return bank.index_select(0, torch.from_numpy(rows).to(bank.device))
 
 
@@ -106,17 +111,19 @@ def compute_features(
     inputs: ImageInputs,
     count: int,
     *,
-    part: InputPart,
+    recipe: str,
+    outputs: Sequence[str],
     copies: int,
     device: torch.device,
     dtype: torch.dtype,
 ) -> np.ndarray:
-    """Pooled features (copies x count x width, float32) of all items, ``copies`` times differently drawn.
+    """Features of all items, ``copies`` times differently drawn: the ``outputs`` of each image by ``recipe`` side by
+    side (copies x count x sum of their widths, float32).
 
     The seeds of the copies are fixed: every experiment with the same recipe shares them.
     """
     plan = [np.arange(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
-    features = np.empty((copies, count, trunk.widths["pooled"]), dtype=np.float32)
+    features = np.empty((copies, count, sum(trunk.widths[output] for output in outputs)), dtype=np.float32)
     _log.info("computing the features of %d images (%s)", copies * count, trunk.identity)
     trunk.eval()
     with (
@@ -125,9 +132,10 @@ def compute_features(
         tqdm(total=copies * count, desc="features", unit="image", disable=not sys.stderr.isatty()) as progress,
     ):
         for copy in range(copies):
-            batches = inputs.batches(plan, part=part, seed=seed_of(purpose="feature bank", copy=copy))
+            batches = inputs.batches(plan, part=recipe, seed=seed_of(purpose="feature bank", copy=copy))
             for items, (images,) in zip(plan, batches, strict=True):
-                features[copy, items] = trunk(images)["pooled"].float().cpu().numpy()
+                found = trunk(images, outputs)
+                features[copy, items] = torch.cat([found[output].float() for output in outputs], dim=1).cpu().numpy()
                 progress.update(len(items))
     return features
 

@@ -36,7 +36,7 @@ class Request(NamedTuple):
 
     position: int
     items: np.ndarray
-    part: InputPart
+    part: str
     seed: int
     views: int
 
@@ -45,37 +45,49 @@ class BatchMaker(torch.utils.data.Dataset):
     """Makes the batch of a :class:`Request`: one tensor (B x 3 x height x width, not finished) a view.
 
     Each image is drawn with its own seed, so that a batch does not depend on who makes it, or after which others.
-    ``kept`` holds what the recipe of a part begins with; parts that it does not name are decoded each time.
+    ``of_views`` names the recipes that a part's views are made with in turn (the one called like the part unless it
+    says otherwise). ``kept`` holds what recipes begin with; those that it does not name are decoded each time.
     """
 
     def __init__(
-        self, dataset: Dataset, recipes: Mapping[str, Recipe], kept: Mapping[str, DecodedImages] | None = None
+        self,
+        dataset: Dataset,
+        recipes: Mapping[str, Recipe],
+        kept: Mapping[str, DecodedImages] | None = None,
+        of_views: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._dataset = dataset
         self._recipes = recipes
         self._kept = kept or {}
+        self._of_views = of_views or {}
 
     def __getitem__(self, request: Request) -> tuple[Tensor, ...] | UserError:
         """The views of a batch, or the user's mistake that prevents it (raised where it can be understood)."""
-        recipe = self._recipes[request.part]
-        views: list[list[Tensor]] = [[] for _ in range(1 if recipe.deterministic else request.views)]
+        in_turn = self._of_views.get(request.part, (request.part,))
+        names = [in_turn[view % len(in_turn)] for view in range(request.views)]
+        # a recipe without chance gives all its views the same images, which are made once
+        sources = [names.index(name) if self._recipes[name].deterministic else v for v, name in enumerate(names)]
+        made: dict[int, list[Tensor]] = {view: [] for view in dict.fromkeys(sources)}
         try:
             with generators_restored():
                 for place, item in enumerate(request.items):
-                    started = self._start(request.part, recipe, int(item))
-                    for view, images in enumerate(views):
+                    started: dict[str, np.ndarray] = {}
+                    for view, images in made.items():
+                        recipe = self._recipes[names[view]]
+                        if recipe.head_text not in started:
+                            started[recipe.head_text] = self._start(names[view], recipe, int(item))
                         reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
-                        images.append(recipe.end(started))
-            stacked = tuple(stack(images) for images in views)
+                        images.append(recipe.end(started[recipe.head_text]))
+            stacked = {view: stack(images) for view, images in made.items()}
         except UserError as error:
             return error
-        return stacked * request.views if recipe.deterministic else stacked
+        return tuple(stacked[view] for view in sources)
 
-    def _start(self, part: str, recipe: Recipe, item: int) -> np.ndarray:
+    def _start(self, name: str, recipe: Recipe, item: int) -> np.ndarray:
         def make() -> np.ndarray:
             return recipe.start(self._dataset.image(item))
 
-        return self._kept[part].image(item, make) if part in self._kept else make()
+        return self._kept[name].image(item, make) if name in self._kept else make()
 
 
 class _Plan(Sampler):
@@ -94,9 +106,9 @@ class _Plan(Sampler):
 class ImageInputs:
     """Batches of images as the trunk needs them; see :func:`powerbench.data.inputs.open_inputs`.
 
-    workers: how many processes make the batches of each part (0: this process does). They start with the first
-    batch of their part and stay until :meth:`close`; they end by themselves if this process dies.
-    kept: where what the recipe of a part begins with is kept, if it is.
+    workers: how many processes make the batches of each part or recipe (0: this process does). They start with its
+    first batch and stay until :meth:`close`; they end by themselves if this process dies.
+    kept, of_views: as :class:`BatchMaker` takes them.
     """
 
     def __init__(
@@ -108,8 +120,9 @@ class ImageInputs:
         device: torch.device,
         workers: Mapping[str, int],
         kept: Mapping[str, DecodedImages] | None = None,
+        of_views: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self._maker = BatchMaker(dataset, recipes, kept)
+        self._maker = BatchMaker(dataset, recipes, kept, of_views)
         self._unkept_maker = BatchMaker(dataset, recipes)
         self._spec = spec
         self._device = device
@@ -119,9 +132,11 @@ class ImageInputs:
         self._busy: set[str] = set()
 
     def batches(
-        self, plan: Sequence[np.ndarray], *, part: InputPart, seed: int = 0, views: int = 1
+        self, plan: Sequence[np.ndarray], *, part: str, seed: int = 0, views: int = 1
     ) -> Iterator[tuple[Tensor, ...]]:
         """The batches of ``plan`` (item numbers) in order: one finished float32 tensor a view, on the device.
+
+        ``part`` is a part, or the name of a recipe that all views are then made with.
 
         Only one iteration of a part may be under way at a time. Raises UserError if images cannot be decoded or
         do not form a batch.
@@ -132,9 +147,9 @@ class ImageInputs:
                 raise made
             yield tuple(finish(view.to(self._device, non_blocking=True), self._spec) for view in made)
 
-    def sample(self, part: InputPart) -> Tensor:
-        """The first image of the dataset (1 x 3 x height x width), on the CPU; nothing is kept for it."""
-        made = self._unkept_maker[Request(0, np.zeros(1, np.int64), part, 0, 1)]
+    def sample(self, recipe: str) -> Tensor:
+        """The dataset's first image by a recipe (1 x 3 x height x width), on the CPU; nothing is kept for it."""
+        made = self._unkept_maker[Request(0, np.zeros(1, np.int64), recipe, 0, 1)]
         if isinstance(made, UserError):
             raise made
         return finish(made[0], self._spec)
@@ -143,7 +158,7 @@ class ImageInputs:
         """Stop the worker processes."""
         self._loaders.clear()
 
-    def _made(self, requests: Sequence[Request], part: InputPart) -> Iterator[Any]:
+    def _made(self, requests: Sequence[Request], part: str) -> Iterator[Any]:
         if not self._workers[part]:
             yield from (self._maker[request] for request in requests)
             return
@@ -155,7 +170,7 @@ class ImageInputs:
         finally:
             self._busy.discard(part)
 
-    def _loader(self, part: InputPart, requests: Sequence[Request]) -> Iterable[Any]:
+    def _loader(self, part: str, requests: Sequence[Request]) -> Iterable[Any]:
         if part not in self._loaders:
             self._plans[part] = _Plan()
             self._loaders[part] = DataLoader(

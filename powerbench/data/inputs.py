@@ -37,8 +37,9 @@ class Inputs(Protocol):
         """The batches of ``plan`` (arrays of the dataset's item numbers), in order.
 
         Each is one float32 tensor a view: images (B x 3 x height x width), or cached features (B x width).
-        ``part`` names the transform recipe. What is random in it depends on ``seed`` and on the places of
-        batch, item and view only. Only one iteration of a part may be under way at a time.
+        ``part`` names the transform recipe (in ``train`` each view may have one of its own). What is random in it
+        depends on ``seed`` and on the places of batch, item and view only. Only one iteration of a part may be under
+        way at a time.
         """
 
     def close(self) -> None:
@@ -63,18 +64,21 @@ def open_inputs(
     be kept because the transforms are random.
     """
     refuse_random_features(config)
+    views = config.transforms.of_views()
     recipes = {
-        part: build_recipe(getattr(config.transforms, part), where=f"config_transforms: transforms/{part}")
-        for part in ("train", "eval")
+        name: build_recipe(steps, where=f"config_transforms: transforms/{name}")
+        for name, steps in {**views, "eval": config.transforms.eval}.items()
     }
-    workers = {"train": config.trainer.dataloader_num_workers, "eval": config.tester.dataloader_num_workers}
+    workers = dict.fromkeys(("train", *views), config.trainer.dataloader_num_workers)
+    workers["eval"] = config.tester.dataloader_num_workers
     once = config.freeze_trunk and config.views is None  # features are kept instead
     kept = {} if once else decoded_images(config, dataset, recipes, places)
-    inputs = ImageInputs(dataset, recipes, trunk.input, device=device, workers=workers, kept=kept)
+    of_views = {"train": tuple(views), "eval": ("eval",)}
+    inputs = ImageInputs(dataset, recipes, trunk.input, device=device, workers=workers, kept=kept, of_views=of_views)
     if config.freeze_trunk:
-        return _frozen(config, dataset, trunk, inputs, recipes, places, device)
-    for part in ("train", "eval"):
-        _refuse_size(trunk, inputs, part)
+        return _frozen(config, dataset, trunk, inputs, recipes, of_views, places, device)
+    for name in recipes:
+        _refuse_size(trunk, inputs, name)
     return OpenedInputs(inputs, trunk)
 
 
@@ -86,16 +90,17 @@ def refuse_random_features(config: ExperimentConfig) -> None:
         raise UserError(
             "freeze_trunk keeps features, so the eval transforms must not be random.", where="transforms/eval"
         )
-    if config.views is None and not is_deterministic(config.transforms.train):
+    random = [name for name, steps in config.transforms.of_views().items() if not is_deterministic(steps)]
+    if config.views is None and random:
         raise UserError(
             "freeze_trunk keeps features, but the train transforms are random. Use deterministic ones (Resize, "
             "CenterCrop), or set views: V to keep the features of V random versions of each image.",
-            where="transforms/train",
+            where=f"transforms/{random[0]}",
         )
 
 
-def _refuse_size(trunk: ImageTrunk, inputs: ImageInputs, part: InputPart) -> None:
-    refuse_size(trunk, inputs.sample(part), where=f"config_transforms: transforms/{part}")
+def _refuse_size(trunk: ImageTrunk, inputs: ImageInputs, recipe: str) -> None:
+    refuse_size(trunk, inputs.sample(recipe), where=f"config_transforms: transforms/{recipe}")
 
 
 def _frozen(
@@ -104,34 +109,40 @@ def _frozen(
     trunk: ImageTrunk,
     inputs: ImageInputs,
     recipes: dict[str, Recipe],
+    of_views: dict[str, tuple[str, ...]],
     places: Places,
     device: torch.device,
 ) -> OpenedInputs:
-    """Cached features of both parts; equal recipes share them."""
+    """Cached features of both parts, of each view's recipe; equal recipes share them."""
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    common = _common_key(config, dataset, trunk, device)
+    outputs = ("pooled", *dict.fromkeys(config.layers_to_extract))
+    common = _common_key(config, dataset, trunk, outputs, device)
     folder = Path(places.cache_dir) / "features"
 
-    def bank(part: InputPart) -> np.ndarray:
-        copies = 1 if recipes[part].deterministic else config.views or 1
+    def bank(name: str) -> np.ndarray:
+        recipe = recipes[name]
+        copies = 1 if recipe.deterministic else config.views or 1
 
         def compute() -> np.ndarray:
-            _refuse_size(trunk, inputs, part)
+            _refuse_size(trunk, inputs, name)
             trunk.to(device).to(memory_format=layout)
             dtype = getattr(torch, config.precision)
+            count = len(dataset.index)
             return compute_features(
-                trunk, inputs, len(dataset.index), part=part, copies=copies, device=device, dtype=dtype
+                trunk, inputs, count, recipe=name, outputs=outputs, copies=copies, device=device, dtype=dtype
             )
 
-        return kept_features(folder, {**common, "transforms": recipes[part].text, "copies": copies}, compute)
+        return kept_features(folder, {**common, "transforms": recipe.text, "copies": copies}, compute)
 
-    banks = {"train": bank("train"), "eval": bank("eval")}
+    first_of = {recipe.text: name for name, recipe in reversed(recipes.items())}
+    banks = {name: bank(name) for name in first_of.values()}
+    shared = {part: [first_of[recipes[name].text] for name in names] for part, names in of_views.items()}
     inputs.close()
-    return OpenedInputs(FeatureInputs(banks, device), FrozenTrunk(trunk))
+    return OpenedInputs(FeatureInputs(banks, device, shared), FrozenTrunk(trunk, outputs))
 
 
 def _common_key(
-    config: ExperimentConfig, dataset: Dataset, trunk: ImageTrunk, device: torch.device
+    config: ExperimentConfig, dataset: Dataset, trunk: ImageTrunk, outputs: tuple[str, ...], device: torch.device
 ) -> dict[str, object]:
     """Everything but the recipe that a feature depends on, down to its last bit."""
     installed = environment_of_process()
@@ -141,7 +152,7 @@ def _common_key(
         "arguments": {k: v for k, v in wherever_they_lie(thaw(config.models.trunk.args)).items() if k != "weights"},
         "weights": state_hash(trunk),
         "input": repr(trunk.input),
-        "outputs": ["pooled"],
+        "outputs": list(outputs),
         "precision": config.precision,
         "channels_last": config.channels_last,
         "device": device.type,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from powerbench.errors import UserError
 from powerbench.models.trunk_contract import ImageTrunk
+from powerbench.models.trying import trying
 
 _REACH = 64
 """How far to look for a size that works, in pixels."""
@@ -37,19 +38,13 @@ def refuse_size(trunk: ImageTrunk, images: Tensor, *, where: str) -> None:
 
 def _mistake(trunk: ImageTrunk, images: Tensor) -> str | None:
     """What the trunk says to ``images`` in evaluation mode; None if it takes them."""
-    device = next((parameter.device for parameter in trunk.parameters()), torch.device("cpu"))
-    was_training = {module: module.training for module in trunk.modules()}
-    trunk.eval()
-    try:
-        with torch.no_grad():
+    with trying(trunk) as device:
+        try:
             trunk(images.to(device))
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, AssertionError, ValueError) as error:
-        return str(error)
-    finally:
-        for module, training in was_training.items():
-            module.training = training
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, AssertionError, ValueError) as error:
+            return str(error)
     return None
 
 

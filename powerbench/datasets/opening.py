@@ -19,15 +19,27 @@ from split_managers.verification import verify_folds
 def open_dataset(config: ExperimentConfig, places: Places) -> Dataset:
     """The dataset of the config, without unreadable images if it says so (``skip_unreadable``).
 
-    Raises UserError if it is missing, incomplete or cannot be built.
+    Raises UserError if it is missing, incomplete or cannot be built, or lacks a label level that is to be used.
     """
     with checksums_kept_in(Path(places.cache_dir) / "checksums"):
         dataset: Dataset = build("dataset", config.dataset, dataset_root=places.dataset_root)
     if not isinstance(getattr(dataset, "index", None), DatasetIndex):
         raise UserError("a dataset needs an `index` that is a split_managers.DatasetIndex", where=config.dataset.name)
+    _refuse_absent_levels(config, dataset.index)
     return (
         leaving_out(dataset, check_images(dataset, places.cache_dir).unreadable) if config.skip_unreadable else dataset
     )
+
+
+def _refuse_absent_levels(config: ExperimentConfig, index: DatasetIndex) -> None:
+    levels = index.labels.shape[1]
+    for where, used in (("trainer", config.trainer), ("tester", config.tester)):
+        if used.label_hierarchy_level >= levels:
+            what = (
+                f"label_hierarchy_level {used.label_hierarchy_level} does not exist: {config.dataset.name} has "
+                f"{levels} level{'s' if levels > 1 else ''} of labels, from 0 on."
+            )
+            raise UserError(what, where=where)
 
 
 def open_folds(config: ExperimentConfig, dataset: Dataset) -> list[Fold]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from powerbench.config.about_method import AboutMethod
 from powerbench.config.check import check
 from powerbench.config.legacy import without_effect
 from powerbench.config.merged import MergedConfig
@@ -51,7 +52,7 @@ class Prepared:
 
     ``merged`` names the user's own files by hash (see :mod:`powerbench.driver.user_code`); ``user_files``
     are those to copy. ``config`` has the lower bounds in place of searched parameters. ``first_trials`` are those
-    that the user gave. ``data`` is ``None`` if they were not asked for.
+    that the user gave. ``data`` is ``None`` if they were not asked for. ``about`` is what the method says.
     """
 
     merged: MergedConfig
@@ -62,6 +63,7 @@ class Prepared:
     user_files: Mapping[str, Path]
     data: Data | None = None
     weights: str = "unknown"
+    about: AboutMethod = field(default_factory=AboutMethod)
 
     @cached_property
     def protocol(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class Prepared:
             searched={parameter.path: thaw(asdict(parameter)) for parameter in self.space.parameters},
             skipped=self.data.skipped if self.data else None,
             grid_size=self.space.grid_size if self.config.search_strategy == "grid" else None,
+            joined_embedders=self.about.joined_embedders,
         )
 
     @property
@@ -108,7 +111,8 @@ class Prepared:
         left_out = (
             [f"{len(skipped)} unreadable images are left out: {', '.join(skipped[:5])}{more}."] if skipped else []
         )
-        return [*self.merged.notes, *without_effect(self.merged), *([] if self.budget.trials else idle), *left_out]
+        ignored = [*without_effect(self.merged), *self.about.remarks]
+        return [*self.merged.notes, *ignored, *([] if self.budget.trials else idle), *left_out]
 
     def rehearse(self, roots: Roots, user_code: Path) -> None:
         """Build a fold run without training it; raises :class:`UserError` for what would stop the training."""
@@ -132,10 +136,10 @@ def prepare(
     """
     outlined = outline(merged, budget, user_code=user_code)
     runnable = at_present_places(outlined.config, user_code, outlined.user_files)
-    check(runnable, outlined.merged)
+    checked = replace(outlined, about=check(runnable, outlined.merged))
     if not with_data:
-        return outlined
-    return replace(outlined, data=_open_data(runnable, roots), weights=_weights(runnable, roots))
+        return checked
+    return replace(checked, data=_open_data(runnable, roots), weights=_weights(runnable, roots))
 
 
 def outline(merged: MergedConfig, budget: Budget, *, user_code: Path | None = None) -> Prepared:

@@ -40,14 +40,16 @@ def progression_of(config: ExperimentConfig, places: Places, recipe: Progression
 
 def _features(config: ExperimentConfig, places: Places, dataset: Dataset) -> tuple[np.ndarray, dict[str, Any]]:
     """Pooled features of all items, kept in the cache like those of any frozen trunk, and what they are of."""
+    from powerbench.config.schema import Transforms
     from powerbench.data.inputs import open_inputs
     from powerbench.evaluation.model import choose_device, use_threads
     from powerbench.models.building import build_trunk
     from powerbench.seeding import seed_of
 
     use_threads(config.threads_per_run)
-    same = config.transforms.model_copy(update={"train": config.transforms.eval})
-    frozen = config.model_copy(update={"freeze_trunk": True, "views": None, "transforms": same})
+    same = Transforms.model_construct(train=config.transforms.eval, eval=config.transforms.eval)
+    pooled = {"freeze_trunk": True, "views": None, "transforms": same, "layers_to_extract": ()}
+    frozen = config.model_copy(update=pooled)
     trunk = build_trunk(frozen, places, seed=seed_of(run=config.seed, purpose="trunk"))
     opened = open_inputs(frozen, dataset, trunk, places, choose_device(frozen))
     (batch,) = next(opened.inputs.batches([np.arange(len(dataset.index))], part="eval"))

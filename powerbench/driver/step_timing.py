@@ -73,13 +73,16 @@ def earliest_stop(config: ExperimentConfig) -> int:
 def _seconds_of_iteration(trunk: ImageTrunk, config: ExperimentConfig, device: torch.device) -> float:
     use_threads(config.threads_per_run)
     count = config.trainer.batch_size if device.type == "cuda" else min(ON_CPU, config.trainer.batch_size)
-    recipe = build_recipe(config.transforms.train, where="transforms/train")
+    views = config.transforms.of_views()
+    name, steps = next(iter(views.items()))
+    recipe = build_recipe(steps, where=f"transforms/{name}")
     with seeded(0):
         blank = recipe.end(recipe.start(Image.new("RGB", (500, 400))))
     images = stack([blank] * count).float().to(device)
-    refuse_size(trunk.to(device), images[:1], where="transforms/train")
+    refuse_size(trunk.to(device), images[:1], where=f"transforms/{name}")
     trunk.train()
-    return min(_seconds_of_pass(trunk, images) for _ in range(2)) * config.trainer.batch_size / count
+    items = config.trainer.batch_size * len(views)
+    return min(_seconds_of_pass(trunk, images) for _ in range(2)) * items / count
 
 
 def _seconds_of_pass(trunk: ImageTrunk, images: Tensor) -> float:

@@ -90,4 +90,15 @@ def open_fold_run(config: ExperimentConfig, places: Places, data: Data, fold_num
         frozen_trunk=config.freeze_trunk,
         frozen_batchnorm=config.trainer.freeze_trunk_batchnorm,
     )
+    _refuse_other_views(config, model.method.needs.views)
     return FoldRun(data, fold, opened.inputs, model, facts, weights_hash, identity)
+
+
+def _refuse_other_views(config: ExperimentConfig, views: int) -> None:
+    recipes = config.transforms.of_views()
+    if "train" not in recipes and len(recipes) != views:
+        raise UserError(
+            f"there are recipes for {len(recipes)} views ({', '.join(recipes)}), but {config.trainer.name} looks at "
+            f"{'one' if views == 1 else views}. Without them, all views are made with transforms/train.",
+            where="config_transforms: transforms",
+        )

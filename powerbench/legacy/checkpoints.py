@@ -19,8 +19,13 @@ _SPECIAL: dict[str, tuple[str, ...]] = {"PredefinedSplitScheme_0": ("predefined"
 _BEST = re.compile(r"(?P<module>\w+)_best(?P<epoch>\d{0,9})")
 """A longer number is no epoch: none was ever reached, and the store could not hold it."""
 
-_OF_DATA_PARALLEL = "module."
+_WRAPPERS = ("module.", "convnet.")
+"""What names begin with inside of DataParallel, and of a trunk whose layers were extracted (CascadedEmbeddings)."""
+
 _LAST = "last_linear"
+_ALIAS = re.compile(rf"(.*\.|){_LAST}\.(\w+)")
+_UNUSED = "AuxLogits."
+"""Inception-v3's second classifier: it was saved, but images were not passed through it."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +73,31 @@ def load_old_weights(module: nn.Module, path: Path) -> dict[str, Tensor]:
     """Load a saved model's weights into one of ours; the state dict that ours has then.
 
     Accepted are both published formats of BN-Inception (batch norm tensors of size C and 1 x C, with or without
-    ``num_batches_tracked``), names with DataParallel's prefix, and the embedder's second name for its last layer.
+    ``num_batches_tracked``), names with the prefixes of modules around, an embedder's (or each of several embedders')
+    second name for its last layer, and the second classifier of Inception-v3.
     Raises :class:`UserError`, naming the file, if it holds anything but tensors, or those of another network.
     """
     state, own = _without_prefix(read_state(path)), module.state_dict()
-    fitting = {name: tensor for name, tensor in state.items() if name in own or not _is_alias(name, state)}
+    known = {name: tensor for name, tensor in state.items() if not name.startswith(_UNUSED)}
+    fitting = {name: tensor for name, tensor in known.items() if name in own or not _is_alias(name, known)}
     load_state(module, fitting, source=path, optional=_LAST)
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 
 def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    if not all(name.startswith(_OF_DATA_PARALLEL) for name in state):
-        return state
-    return {name.removeprefix(_OF_DATA_PARALLEL): tensor for name, tensor in state.items()}
+    for prefix in _WRAPPERS:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
 
 
 def _is_alias(name: str, state: dict[str, Tensor]) -> bool:
-    """Whether a tensor of ``last_linear`` is there under another name, too."""
-    return name.startswith(f"{_LAST}.") and any(
-        other != name and other.rpartition(".")[2] == name.rpartition(".")[2] and torch.equal(tensor, state[name])
+    """Whether a tensor of a ``last_linear`` is there under another name beside it, too."""
+    match = _ALIAS.fullmatch(name)
+    return match is not None and any(
+        other != name
+        and other.startswith(match[1])
+        and other.rpartition(".")[2] == match[2]
+        and torch.equal(tensor, state[name])
         for other, tensor in state.items()
     )

@@ -14,6 +14,7 @@ from powerbench.config.categories import category_of
 from powerbench.config.keys import parse_key
 from powerbench.errors import UserError
 from powerbench.legacy.losses import modern_losses, modern_miners
+from powerbench.legacy.methods import published_method
 
 _TRAINER = {
     "iterations_per_epoch": "iterations_per_epoch",
@@ -23,6 +24,9 @@ _TRAINER = {
     "freeze_batchnorm": "freeze_trunk_batchnorm",
     "loss_weights": "loss_weights",
     "set_min_label_to_zero": "set_min_label_to_zero",
+    "metric_alone_epochs": "metric_alone_epochs",
+    "g_alone_epochs": "g_alone_epochs",
+    "g_triplets_per_anchor": "g_triplets_per_anchor",
 }
 _TESTER = {
     "eval_reference_set": "reference_set",
@@ -85,6 +89,7 @@ def translate(old: Mapping[str, OldKey], replaced: frozenset[str] = frozenset())
         if raw not in taken:
             _direct(raw, key, found)
     _moved_arguments(old, found)
+    _as_published(old, replaced, found)
     return found
 
 
@@ -188,6 +193,15 @@ def _moved_arguments(old: Mapping[str, OldKey], found: Translation) -> None:
         for name in names if target not in old else ():
             if name in old:
                 found.add(f"{target}~APPLY~2", {names[name]: old[name].value}, _source(old, name))
+
+
+def _as_published(old: Mapping[str, OldKey], replaced: frozenset[str], found: Translation) -> None:
+    """The settings that make a method what it was; none where the command line gives the key anew."""
+    file = next((old[name].file for name in ("trainer", "training_method") if name in old), "")
+    for key, value, note in published_method({name: old_key.value for name, old_key in old.items()}):
+        if key.partition("~")[0] not in replaced:
+            found.add(key, value, file)
+            found.notes.append(f"{file}: {note}")
 
 
 def _source(old: Mapping[str, OldKey], name: str) -> str:

@@ -15,6 +15,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from powerbench.config.about_method import AboutMethod
+from powerbench.config.schema import ExperimentConfig
+from powerbench.methods.plain_state import load_plain_state, plain_state
+
 Outputs = Mapping[str, Tensor]
 """What a trunk gives for one batch, by output name; ``pooled`` (B x width) always exists."""
 
@@ -27,6 +31,7 @@ There is no name for the validation and test splits: only the loop and the evalu
 class Needs:
     """What a method needs of the loop beside one augmented view and the trunk's pooled features.
 
+    ``views``: how many; where the config has recipes of views (``transforms/augmentation1``, ...), as many as those.
     ``held_out``: positions in the training part that the configured sampler must not draw.
     """
 
@@ -123,40 +128,62 @@ class Method(Protocol):
     buffers) and is checkpointed whole. ``modules["embedder"]`` holds everything that
     :meth:`embeddings` uses: it alone is kept, with the trunk, when training ends. The trunk
     belongs to the loop; a method may keep a reference for forward passes of its own.
+
+    A class that names this protocol as its base has the usual answers, those given here, to all but
+    :meth:`losses` and :meth:`embeddings`.
     """
 
     modules: nn.ModuleDict
     needs: Needs
+
+    @staticmethod
+    def check(config: ExperimentConfig) -> AboutMethod:
+        """Asked of the class, which need not have it, before anything is built.
+
+        Raises UserError, with a slash path of the config as ``where``, for a config that does not fit the method.
+        """
+        return AboutMethod()
 
     def param_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by module name; ``X`` is trained by the optimiser ``X_optimizer``.
 
         Asked again after each ``plan_epoch``: a group whose parameters were exchanged gets a new optimiser.
         """
+        return module_parameters(self.modules)
 
     def plan_epoch(self, context: Context) -> Sequence[PlannedBatch]:
         """The batches of this epoch."""
+        return context.sampler_plan()
 
     def losses(self, batch: Batch, outputs: Sequence[Outputs]) -> Iterator[Update]:
         """The updates for one batch; ``outputs`` holds the trunk's outputs, one mapping a view.
 
         A generator: the loop takes the optimiser steps of an update before it asks for the next.
         """
+        ...
 
     def after_step(self, batch: Batch) -> None:
         """Called once per batch after its last update (momentum copies, queues)."""
+        return
 
     def end_epoch(self, context: Context) -> None:
         """Called after the epoch's last batch."""
+        return
 
     def embeddings(self, outputs: Outputs) -> dict[str, Tensor]:
         """Embeddings by name; the first is the one that is measured. Not normalised."""
+        ...
 
     def state(self) -> dict[str, Any]:
-        """Plain values (numbers, strings, lists, dicts, tensors) to checkpoint beside the modules."""
+        """Plain values (numbers, strings, lists, dicts, tensors) to checkpoint beside the modules.
+
+        Usually what losses and miners hold outside of their parameters and buffers.
+        """
+        return plain_state(self.modules)
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state` gave. Called before the modules are loaded, which it may rebuild."""
+        load_plain_state(self.modules, state)
 
 
 def module_parameters(modules: nn.ModuleDict) -> dict[str, list[nn.Parameter]]:
@@ -166,6 +193,7 @@ def module_parameters(modules: nn.ModuleDict) -> dict[str, list[nn.Parameter]]:
 
 
 __all__ = [
+    "AboutMethod",
     "Batch",
     "Context",
     "FoldFacts",

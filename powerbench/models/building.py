@@ -12,6 +12,7 @@ from powerbench.classes import accepts, build, find_class, user_file
 from powerbench.config.schema import ClassSpec, ExperimentConfig, thaw
 from powerbench.errors import UserError
 from powerbench.jobs import Places
+from powerbench.models.layers import offer_layers
 from powerbench.models.library import library_of, library_trunk, library_weights_file
 from powerbench.models.trunk import RANDOM, Trunk
 from powerbench.models.weights import file_hash
@@ -26,10 +27,12 @@ def build_trunk(config: ExperimentConfig, places: Places, *, seed: int) -> Trunk
     """
     spec = config.models.trunk
     if not config.freeze_trunk:
-        return _build(spec, places.pytorch_home, seed)
-    if weights_identity(config, places) == RANDOM:
-        return _frozen(_build(spec, places.pytorch_home, seed))
-    return _pretrained_frozen(spec.name, json.dumps(thaw(spec.args), sort_keys=True), places.pytorch_home)
+        trunk = _build(spec, places.pytorch_home, seed)
+    elif weights_identity(config, places) == RANDOM:
+        trunk = _frozen(_build(spec, places.pytorch_home, seed))
+    else:
+        trunk = _pretrained_frozen(spec.name, json.dumps(thaw(spec.args), sort_keys=True), places.pytorch_home)
+    return offer_layers(trunk, config.layers_to_extract)
 
 
 def build_bare_trunk(config: ExperimentConfig, places: Places) -> Trunk:
@@ -37,7 +40,10 @@ def build_bare_trunk(config: ExperimentConfig, places: Places) -> Trunk:
 
     (Except for a user's own trunk: what its arguments mean is not known.)
     """
-    spec = config.models.trunk
+    return offer_layers(_build_bare(config.models.trunk, places), config.layers_to_extract)
+
+
+def _build_bare(spec: ClassSpec, places: Places) -> Trunk:
     if (library := library_of(find_class("trunk", spec.name))) is not None:
         return library_trunk(library, spec.name, thaw(spec.args), places.pytorch_home, bare=True)
     if user_file(spec.name) is not None:
@@ -49,10 +55,19 @@ def build_bare_trunk(config: ExperimentConfig, places: Places) -> Trunk:
 def build_embedder(config: ExperimentConfig, in_features: int, *, seed: int) -> nn.Module:
     """The embedder for features of width ``in_features``, with the random weights that ``seed`` gives."""
     with seeded(seed):
-        embedder = build("embedder", config.models.embedder, in_features=in_features)
-    if not isinstance(embedder, nn.Module):
-        raise UserError(f"{config.models.embedder.name} is not an embedder: it must be a torch.nn.Module.")
-    return embedder
+        return build_head(config.models.embedder, in_features)
+
+
+def build_head(spec: ClassSpec, in_features: int, out_features: int | None = None) -> nn.Module:
+    """A model on features of width ``in_features``: the embedder, or one of a method's that gives ``out_features``.
+
+    Its random weights come from torch's generator. Raises UserError if the class is no torch.nn.Module.
+    """
+    given = {"in_features": in_features} | ({} if out_features is None else {"out_features": out_features})
+    head = build("embedder", spec, **given)
+    if not isinstance(head, nn.Module):
+        raise UserError(f"{spec.name} is not an embedder: it must be a torch.nn.Module.")
+    return head
 
 
 def weights_identity(config: ExperimentConfig, places: Places, *, download: bool = True) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from powerbench.errors import UserError, nearest
 from powerbench.models.trunk_contract import ImageTrunk, InputSpec
@@ -22,7 +23,8 @@ class Trunk(ImageTrunk):
 
     pool: the name of the module whose input is the last feature map (B x channels x height x width),
     if there is one; it makes the output ``map``. classifier: the linear layer that was cut off, if its
-    weights mean something; it makes the output ``logits``, and is neither trained nor saved.
+    weights mean something; it makes the output ``logits``, and is neither trained nor saved. Further outputs are the
+    averaged outputs of single layers, once :func:`powerbench.models.layers.offer_layers` has offered them.
 
     The state dict holds the network's own names, without a prefix, so that saved weights load into the
     bare network.
@@ -51,6 +53,7 @@ class Trunk(ImageTrunk):
         self.identity = f"{name}, {weights}"
         self.weights_hash = weights_hash
         self.widths = {"pooled": width}
+        self.layers: tuple[str, ...] = ()
         if pool is not None:
             self.widths["map"] = map_width or width
         if classifier is not None:
@@ -68,18 +71,33 @@ class Trunk(ImageTrunk):
         """
         refuse_unknown_outputs(self, outputs)
         found: dict[str, Tensor] = {}
+        handles = [self._keep_layer(layer, found) for layer in self.layers if layer in outputs]
         if "map" in outputs and self.pool is not None:
             pool = self.network.get_submodule(self.pool)
-            handle = pool.register_forward_pre_hook(lambda _, inputs: found.update(map=inputs[0]))
-            try:
-                found["pooled"] = self.network(images)
-            finally:
-                handle.remove()
-        else:
+            handles.append(pool.register_forward_pre_hook(lambda _, inputs: found.update(map=inputs[0])))
+        try:
             found["pooled"] = self.network(images)
+        finally:
+            for handle in handles:
+                handle.remove()
         if "logits" in outputs:
             found["logits"] = F.linear(found["pooled"], self.classifier_weight, self.classifier_bias)
         return found
+
+    def _keep_layer(self, layer: str, found: dict[str, Tensor]) -> RemovableHandle:
+        """Have each forward pass put the layer's averaged output into ``found``, until the handle is removed."""
+        module = self.network.get_submodule(layer)
+        return module.register_forward_hook(lambda module, inputs, output: found.update({layer: averaged(output)}))
+
+
+def averaged(output: Any) -> Tensor:
+    """What a layer gives as one row an image: a map (B x C x height x width) averaged over its places, a row as it is.
+
+    Raises UserError for anything else.
+    """
+    if isinstance(output, Tensor) and output.dim() in (2, 4):
+        return output.mean(dim=(2, 3)) if output.dim() == 4 else output
+    raise UserError("a layer to extract gives neither a feature map nor a row of features for each image.")
 
 
 def refuse_unknown_outputs(trunk: ImageTrunk, outputs: Sequence[str]) -> None:

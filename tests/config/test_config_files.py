@@ -148,7 +148,6 @@ def test_what_has_no_effect_is_said_only_where_someone_asked_for_it():
         "save_lists_in_db": True,
         "api_parser": "APIMetricLossOnly",
         "log_data_to_tensorboard": False,
-        "layers_to_extract": ["fc"],
         "factories~OVERRIDE~": {"loss": {"MyLossFactory": {}}},
         "tester~APPLY~2": {"visualizer": {"UMAP": {}}, "accuracy_calculator": {"AccuracyCalculator": {"k": 3}}},
         "hook_container~APPLY~2": {"save_models": False},
@@ -158,7 +157,6 @@ def test_what_has_no_effect_is_said_only_where_someone_asked_for_it():
     for word in (
         "save_lists_in_db",
         "api_parser",
-        "layers_to_extract",
         "factories",
         "visualizer",
         "accuracy_calculator",
@@ -167,4 +165,4 @@ def test_what_has_no_effect_is_said_only_where_someone_asked_for_it():
     ):
         assert sum(f"{word} has no effect" in note for note in notes) == 1, word
     assert all(note.startswith("command line: ") for note in notes)
-    assert len(notes) == 8
+    assert len(notes) == 7

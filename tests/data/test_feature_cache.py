@@ -13,6 +13,7 @@ from powerbench.data.images import ImageInputs
 from powerbench.data.inputs import open_inputs
 from powerbench.data.recipes import build_recipe
 from powerbench.errors import UserError
+from powerbench.models.layers import offer_layers
 from powerbench.models.trunk import Trunk
 from powerbench.models.trunk_contract import InputSpec
 from tests.data.making import CPU, CROPS, Noise, config_of, places_in
@@ -33,14 +34,14 @@ def rows(inputs, part="train", seed=0, count=70):
     return next(iter(inputs.batches([np.arange(count)], part=part, seed=seed)))[0]
 
 
-def direct(trunk, dataset, config, part="eval"):
+def direct(trunk, dataset, config, part="eval", output="pooled"):
     """Forward passes of 32 images each, without any cache."""
     recipes = {p: build_recipe(getattr(config.transforms, p), where=p) for p in ("train", "eval")}
     inputs = ImageInputs(dataset, recipes, trunk.input, device=CPU, workers={"train": 0, "eval": 0})
     plan = np.split(np.arange(len(dataset.index)), range(32, len(dataset.index), 32))
     with torch.no_grad():
         trunk = trunk.eval().to(memory_format=torch.channels_last)
-        return torch.cat([trunk(images)["pooled"] for (images,) in inputs.batches(plan, part=part)])
+        return torch.cat([trunk(images, (output,))[output] for (images,) in inputs.batches(plan, part=part)])
 
 
 def test_features_are_bit_for_bit_those_of_a_direct_forward_pass(tmp_path):
@@ -66,6 +67,17 @@ def test_the_trunk_that_is_returned_passes_features_through(tmp_path):
     with pytest.raises(UserError, match="only pooled features are kept; map cannot be had"):
         found.trunk(features, ("map",))
     found.inputs.close()
+
+
+def test_layers_are_kept_beside_the_pooled_features(tmp_path):
+    dataset, trunk = Noise(70), offer_layers(small_trunk(), ["0", "1"])
+    found = opened(tmp_path, dataset, trunk, layers_to_extract=["0", "1"])
+    assert found.trunk.widths == {"pooled": 5, "0": 5, "1": 5}
+    features = found.trunk(rows(found.inputs), ("pooled", "1"))
+    assert torch.equal(features["pooled"], direct(trunk, dataset, config_of()))
+    assert torch.equal(features["1"], direct(trunk, dataset, config_of(), output="1"))
+    assert torch.equal(features["0"], direct(trunk, dataset, config_of(), output="0"))
+    assert not torch.equal(features["0"], features["1"])
 
 
 def test_features_are_computed_once(tmp_path):

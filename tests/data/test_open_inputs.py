@@ -60,3 +60,45 @@ def test_emoji_features_of_efficientnet_lite0_separate_classes(tmp_path):
     similarity = (features @ features.T).fill_diagonal_(-2)
     precision = (labels[similarity.argmax(1).numpy()] == labels).mean()
     assert 0.4 < precision < 0.7
+
+
+VIEWS = {"augmentation2": {"Resize": {"size": [16, 16]}}, "augmentation10": CROPS, "augmentation1": CROPS}
+
+
+def with_views(**keys):
+    config = config_of(**keys)
+    transforms = {**config.plain()["transforms"], **VIEWS}
+    return type(config).from_plain({**config.plain(), "transforms": transforms})
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_each_view_may_have_a_recipe_of_its_own(tmp_path, workers):
+    dataset, items = Noise(), np.array([3, 0, 3])
+    found = open_inputs(
+        with_views(train={"Pad": {}}, workers=workers), dataset, fixed_size_trunk(16), places_in(tmp_path), CPU
+    )
+    ((first, second, third),) = found.inputs.batches([items], part="train", seed=3, views=3)
+    ((whole,),) = found.inputs.batches([items], part="eval")
+    found.inputs.close()
+    assert torch.equal(second, whole)  # augmentation2 is the eval recipe
+    alone = open_inputs(config_of(train=CROPS), dataset, fixed_size_trunk(16), places_in(tmp_path), CPU).inputs
+    ((expected, _, another),) = alone.batches([items], part="train", seed=3, views=3)
+    assert torch.equal(first, expected)
+    assert torch.equal(third, another)  # in the order of the numbers
+    assert not torch.equal(first, third)
+
+
+def test_frozen_views_come_from_the_banks_of_their_recipes(tmp_path):
+    config = with_views(freeze_trunk=True, views=4)
+    found = open_inputs(config, Noise(), fixed_size_trunk(16), places_in(tmp_path), CPU)
+    ((first, second, third),) = found.inputs.batches([np.arange(20)], part="train", seed=3, views=3)
+    ((whole,),) = found.inputs.batches([np.arange(20)], part="eval")
+    assert torch.equal(second, whole)
+    assert not torch.equal(first, third)  # two draws from one bank
+    shapes = sorted(np.load(path).shape for path in (tmp_path / "cache" / "features").glob("*.npy"))
+    assert shapes == [(1, 20, 4), (4, 20, 4)]
+
+
+def test_frozen_views_must_not_be_random_without_a_bank(tmp_path):
+    with pytest.raises(UserError, match=r"transforms/augmentation1: freeze_trunk keeps features"):
+        open_inputs(with_views(freeze_trunk=True), Noise(), fixed_size_trunk(16), places_in(tmp_path), CPU)

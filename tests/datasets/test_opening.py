@@ -13,6 +13,8 @@ def config(dataset="Emoji200", split_manager="MLRCSplitManager"):
         dataset=ClassSpec.model_validate(dataset),
         split_manager=ClassSpec.model_validate(split_manager),
         skip_unreadable=False,
+        trainer=SimpleNamespace(label_hierarchy_level=0),
+        tester=SimpleNamespace(label_hierarchy_level=0),
     )
 
 

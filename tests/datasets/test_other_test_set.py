@@ -76,6 +76,8 @@ def test_it_is_built_from_a_config_below_the_dataset_root_and_split(birds_and_sh
             {"PredefinedSplitManager": {"use_tv_split": True, "tv_split_perc": 0.5}}
         ),
         skip_unreadable=False,
+        trainer=SimpleNamespace(label_hierarchy_level=0),
+        tester=SimpleNamespace(label_hierarchy_level=0),
     )
     dataset = open_dataset(config, Places(dataset_root=str(tmp_path), cache_dir=str(tmp_path / "cache")))
     assert dataset.checksum == OtherTestSet(*birds_and_shop).checksum

@@ -13,7 +13,7 @@ from powerbench.config.schema import ExperimentConfig
 from powerbench.config.search_keys import SearchKey, fill, search_keys
 from powerbench.config.sources import packaged_folder
 from powerbench.config.typed import typed
-from powerbench.methods.metric_loss_only import build_losses
+from powerbench.methods.metric_losses import build_losses
 
 FILES = sorted(path.stem for path in (packaged_folder() / "config_loss_and_miners").glob("*.yaml"))
 ALONE = [name for name in FILES if not name.startswith("with_") and name != "default"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from powerbench.methods.metric_loss_only import build_losses
+from powerbench.methods.metric_losses import build_losses
 from tests.losses.shipped import configured
 from tests.reference.reality_check_facts import NO_WEIGHT_DECAY
 

@@ -6,7 +6,7 @@ import torch
 
 from powerbench.classes import build
 from powerbench.config.schema import ClassSpec
-from powerbench.methods.metric_loss_only import build_losses
+from powerbench.methods.metric_losses import build_losses
 from tests.losses.shipped import PAIR_LOSSES, configured
 from tests.reference import naive_losses
 from tests.reference import naive_newer_losses as naive

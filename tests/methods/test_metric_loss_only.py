@@ -90,6 +90,25 @@ def test_nested_distances_reducers_and_regularisers_are_built():
     assert update_of(method).losses["metric_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_weights_of_a_loss_start_as_the_config_says_and_are_regularised():
+    spec = {
+        "ProxyNCALoss": {
+            "softmax_scale": 2,
+            "weight_init_func": {"uniform_": {"a": 1, "b": 3}},
+            "weight_regularizer": {"LpRegularizer": {"p": 1}},
+            "weight_reg_weight": 0.5,
+        }
+    }
+    method = method_of(metric_loss=spec)
+    proxies = method.modules["metric_loss"].proxies.detach()
+    assert 1 <= proxies.min() < proxies.max() <= 3
+    unit, points = F.normalize(proxies).double(), F.normalize(embeddings_of(method)).detach().double()
+    scores = -2 * torch.cdist(points, unit).square()
+    nca = F.cross_entropy(scores, LABELS)
+    expected = nca + 0.5 * proxies.double().abs().sum(1).mean()
+    assert update_of(method).losses["metric_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_several_losses_are_weighted_and_each_may_have_its_miner():
     method = method_of(
         weights={"second": 0.25},
@@ -114,7 +133,7 @@ def test_a_subset_miner_reduces_the_batch_before_the_others_see_it():
     )
     update, points = update_of(method), embeddings_of(method)
     assert torch.equal(update.losses["metric_loss"], losses.ContrastiveLoss()(points[::2], LABELS[::2]))
-    assert method.miners_by_name["tuple_miner"].sizes == [len(LABELS) // 2]
+    assert method.metric_losses.miners["tuple_miner"].sizes == [len(LABELS) // 2]
 
 
 def test_sizes_are_filled_in_where_they_are_taken():

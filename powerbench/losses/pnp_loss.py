@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from pytorch_metric_learning.losses import PNPLoss as LibraryPNPLoss
-from pytorch_metric_learning.utils.common_functions import indices_tuple_not_supported, ref_not_supported
 from torch import Tensor
 
-from powerbench.losses.soft_ranks import above, of_one_class
+from powerbench.losses.soft_ranks import RankLoss, above, mean_over_pairs
 
 
-class PNPLoss(LibraryPNPLoss):  # type: ignore[misc]
+class PNPLoss(RankLoss, LibraryPNPLoss):  # type: ignore[misc]
     """A penalty of R, the number of negatives that rank above a positive, mean over a query's positives and queries.
 
     R counts with sigmoids at the temperature ``anneal``. ``variant``: Dq ``1 - 1 / (1 + R)**alpha``, Ds ``log(1 + R)``,
@@ -22,21 +19,12 @@ class PNPLoss(LibraryPNPLoss):  # type: ignore[misc]
     without another one of their class for queries, and needs N x N x N numbers.
     """
 
-    def compute_loss(
-        self, embeddings: Tensor, labels: Tensor, indices_tuple: Any, ref_emb: Tensor, ref_labels: Tensor
-    ) -> dict[str, Any]:
-        """One loss for each query."""
-        indices_tuple_not_supported(indices_tuple)
-        ref_not_supported(embeddings, labels, ref_emb, ref_labels)
-        same, count, kept = of_one_class(labels)
-        if len(kept) == 0:
-            zero: dict[str, Any] = self.zero_losses()
-            return zero
+    def of_items(self, similarities: Tensor, same: Tensor) -> Tensor:
+        """The mean penalty of each item's positives."""
         queries, items = torch.nonzero(same, as_tuple=True)
-        higher = above(self.distance(embeddings), queries, items, self.anneal)
+        higher = above(similarities, queries, items, self.anneal)
         penalties = _penalty((higher * ~same[queries]).sum(dim=1), self.variant, float(self.alpha), float(self.b))
-        losses = penalties.new_zeros(len(labels)).index_add(0, queries, penalties) / count
-        return {"loss": {"losses": losses[kept], "indices": kept, "reduction_type": "element"}}
+        return mean_over_pairs(penalties, queries, same)
 
 
 def _penalty(negatives: Tensor, variant: str, alpha: float, b: float) -> Tensor:

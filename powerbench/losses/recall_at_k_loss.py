@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.losses import BaseMetricLossFunction
-from pytorch_metric_learning.utils.common_functions import indices_tuple_not_supported, ref_not_supported
 from torch import Tensor
 
-from powerbench.losses.soft_ranks import above, of_one_class
+from powerbench.losses.soft_ranks import RankLoss, above
 
 
-class RecallAtKLoss(BaseMetricLossFunction):  # type: ignore[misc]
+class RecallAtKLoss(RankLoss, BaseMetricLossFunction):  # type: ignore[misc]
     """One minus recall@k of each item as a query, mean over ``k_values`` and queries, with sigmoids for steps.
 
     Ranks take a sigmoid of similarity differences over ``temperature``; being among the first k, one of ``k - rank``
@@ -37,25 +36,18 @@ class RecallAtKLoss(BaseMetricLossFunction):  # type: ignore[misc]
         self.rank_temperature = rank_temperature
         self.k_values = tuple(k_values)
 
-    def compute_loss(
-        self, embeddings: Tensor, labels: Tensor, indices_tuple: Any, ref_emb: Tensor, ref_labels: Tensor
-    ) -> dict[str, Any]:
-        """One loss for each query."""
-        indices_tuple_not_supported(indices_tuple)
-        ref_not_supported(embeddings, labels, ref_emb, ref_labels)
-        same, count, kept = of_one_class(labels)
-        if len(kept) == 0:
-            zero: dict[str, Any] = self.zero_losses()
-            return zero
-        other = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        queries, items = torch.nonzero(same & other, as_tuple=True)
-        higher = above(self.distance(embeddings), queries, items, self.temperature)
+    def of_items(self, similarities: Tensor, same: Tensor) -> Tensor:
+        """One minus the mean recall of each item."""
+        other = ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+        positive = same & other
+        queries, items = torch.nonzero(positive, as_tuple=True)
+        higher = above(similarities, queries, items, self.temperature)
         ranks = 1 + (higher * other[queries]).sum(dim=1, keepdim=True)
         cut = torch.tensor(self.k_values, dtype=ranks.dtype, device=ranks.device)
         within = torch.sigmoid((cut - ranks) / self.rank_temperature)
-        found = within.new_zeros(len(labels), len(cut)).index_add(0, queries, within)
-        recall = torch.minimum(found, cut) / torch.minimum(count.unsqueeze(1) - 1, cut).clamp(min=1)
-        return {"loss": {"losses": 1 - recall[kept].mean(dim=1), "indices": kept, "reduction_type": "element"}}
+        found = within.new_zeros(len(same), len(cut)).index_add(0, queries, within)
+        most = torch.minimum(positive.sum(dim=1, keepdim=True), cut).clamp(min=1)
+        return 1 - (torch.minimum(found, cut) / most).mean(dim=1)
 
     def get_default_distance(self) -> CosineSimilarity:
         """Cosine similarity."""

@@ -75,33 +75,36 @@ class DeepAdversarialMetricLearning(Method):
 
     def losses(self, batch: Batch, outputs: Sequence[Outputs]) -> Iterator[Update]:
         """One update for each side, or one for both."""
-        features = outputs[0]["pooled"]
-        embeddings = self.modules["embedder"](features)
-        with in_full_precision(embeddings):
-            everything = (embeddings.float(), batch.labels, features)
-            embeddings, labels, features = self.of_batch.metric_losses.reduced(*everything)
+        embeddings, labels, features = self._reduced(batch, outputs[0]["pooled"])
         metric_only = batch.epoch <= self.metric_alone_until
         generator_only = not metric_only and batch.epoch <= self.alone_until
         apart = generator_only or not self.joint
         triplets = None if metric_only else random_triplets(labels, self.triplets_per_anchor)
-        of_generator: dict[str, Tensor] = {}
-        synthetic = features
-        if triplets is not None:
-            seen, known = (features.detach(), embeddings.detach()) if apart else (features, embeddings)
-            synthetic = self.negatives.generated(seen, triplets)
-            of_generator = self.negatives.losses_of_generator(
-                self.modules["embedder"], seen, known, labels, triplets, synthetic
-            )
-            if apart:
-                yield Update(of_generator, self.weights, optimizers=(GENERATOR,))
-        if generator_only:
+        if triplets is None:
+            if not generator_only:
+                yield Update(self._of_batch(embeddings, labels), self.weights)
             return
+        embedder, seen = self.modules["embedder"], features.detach() if apart else features
+        synthetic = self.negatives.generated(seen, triplets)
+        known = embeddings.detach() if apart else embeddings
+        of_generator = self.negatives.losses_of_generator(embedder, seen, known, labels, triplets, synthetic)
+        if apart:
+            yield Update(of_generator, self.weights, optimizers=(GENERATOR,))
+        if not generator_only:
+            of_metric = self._of_batch(embeddings, labels)
+            negatives = embedder(synthetic.detach() if apart else synthetic)
+            of_metric[SYNTH] = self.negatives.loss_of_metric(embeddings, labels, triplets, negatives)
+            yield Update(of_metric if apart else {**of_metric, **of_generator}, self.weights)
+
+    def _reduced(self, batch: Batch, features: Tensor) -> tuple[Tensor, ...]:
+        """Embeddings, labels and features of the items that are used."""
+        embeddings = self.modules["embedder"](features)
         with in_full_precision(embeddings):
-            losses = self.of_batch.of(embeddings, labels)
-        if triplets is not None:
-            negatives = self.modules["embedder"](synthetic.detach() if apart else synthetic)
-            losses[SYNTH] = self.negatives.loss_of_metric(embeddings, labels, triplets, negatives)
-        yield Update(losses if apart else {**losses, **of_generator}, self.weights)
+            return self.of_batch.metric_losses.reduced(embeddings.float(), batch.labels, features)
+
+    def _of_batch(self, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        with in_full_precision(embeddings):
+            return self.of_batch.of(embeddings, labels)
 
     def embeddings(self, outputs: Outputs) -> dict[str, Tensor]:
         """The embedder's output."""

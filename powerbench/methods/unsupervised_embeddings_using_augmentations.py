@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from powerbench.classes import build
-from powerbench.config.schema import ClassSpec, ExperimentConfig
+from powerbench.config.schema import ExperimentConfig
+from powerbench.data.samplers.random_sampler import RandomSampler
 from powerbench.errors import UserError
 from powerbench.methods.checking import check_names, idle_layers, own_miners
 from powerbench.methods.contract import (
@@ -47,9 +47,7 @@ class UnsupervisedEmbeddingsUsingAugmentations(Method):
         self.metric_losses = MetricLosses(config, len(facts.labels), size)
         self.weights = dict(config.trainer.loss_weights or {})
         self.modules = nn.ModuleDict({"embedder": embedder, **self.metric_losses.modules()})
-        spec = ClassSpec.model_validate("RandomSampler")
-        unlabelled, batch_size = np.zeros(len(facts.labels), np.int64), config.trainer.batch_size
-        self.sampler = build("sampler", spec, labels=unlabelled, batch_size=batch_size)
+        self.sampler = RandomSampler(np.zeros_like(facts.labels), config.trainer.batch_size)
 
     @staticmethod
     def check(config: ExperimentConfig) -> AboutMethod:

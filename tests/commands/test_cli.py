@@ -52,7 +52,7 @@ def test_list_names_what_a_config_may_use(what, capsys):
         "samplers": "MPerClassSampler",
         "datasets": "CUB200",
         "metrics": "map_at_r",
-        "methods": "MetricLossOnly",
+        "methods": "MetricLossOnly\nTrainWithClassifier\nUnsupervisedEmbeddingsUsingAugmentations",
     }
     assert expected[what] in capsys.readouterr().out
 

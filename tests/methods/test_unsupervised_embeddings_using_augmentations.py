@@ -6,6 +6,7 @@ from pytorch_metric_learning.losses import NTXentLoss
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError
 from powerbench.evaluation.opening import open_data, open_fold_run
+from powerbench.training import train_fold
 from powerbench.training.context import EpochContext
 from tests.methods.building_methods import LABELS, features, method_of, updates_of
 from tests.methods.other_methods import unsupervised
@@ -52,3 +53,9 @@ def test_a_sampler_that_has_no_effect_is_named():
 def test_one_view_is_not_enough(recipes):
     with pytest.raises(UserError, match=r"two or more views.*\[default, unsupervised\]"):
         method_of(**unsupervised(transforms={"train": {}, "eval": {}, **recipes}))
+
+
+def test_recipes_of_views_that_the_method_does_not_look_at_are_refused(tmp_path):
+    views = unsupervised()["transforms"]
+    with pytest.raises(UserError, match=r"recipes for 3 views .* but MetricLossOnly looks at one"):
+        train_fold(tiny_job(tmp_path, transforms=views))

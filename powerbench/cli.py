@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from powerbench.console import complain, open_closed_streams, say
+from powerbench.deferring import put_off_compiler
 from powerbench.ending import end_process
 from powerbench.errors import PowerbenchError, UserError, file_system_error, nearest
 
@@ -93,6 +94,7 @@ def program() -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    put_off_compiler()
     with _leaving_on_signals():
         try:
             return _dispatch(words)

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from threading import Lock
 from types import FrameType
 
+from powerbench.deferring import put_off_compiler
 from powerbench.ending import end_process
 from powerbench.execution.guard import start_guard
 from powerbench.execution.running import Runner, answer, find_runner
@@ -95,6 +96,7 @@ def main() -> None:
     start_guard(lifeline, close=connection)
     leave_the_end_to_the_driver()
     faulthandler.enable()
+    put_off_compiler()
     channel = Channel(Connection(connection))
     logging.getLogger().addHandler(ChannelHandler(channel))
     logging.getLogger("powerbench").setLevel(logging.INFO)

@@ -25,6 +25,7 @@ FREE_KEYS = frozenset(
 FREE_PATHS = frozenset(
     {
         "trainer/*/dataloader_num_workers",
+        "trainer/*/augment_on",
         "tester/GlobalEmbeddingSpaceTester/dataloader_num_workers",
         "tester/GlobalEmbeddingSpaceTester/batch_size",
         "dataset/*/download",

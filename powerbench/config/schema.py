@@ -93,6 +93,7 @@ class Trainer(Settings):
     name: str = "MetricLossOnly"
     iterations_per_epoch: int = Field(100, ge=1)
     dataloader_num_workers: int = Field(2, ge=0)
+    augment_on: Literal["workers", "device"] = "workers"
     batch_size: int = Field(32, ge=1)
     freeze_trunk_batchnorm: bool = True
     label_hierarchy_level: int = Field(0, ge=0)

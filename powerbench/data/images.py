@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, Sampler
 from powerbench.data.decoded_images import DecodedImages
 from powerbench.data.finishing import finish
 from powerbench.data.randomness import generators_restored, reseed
-from powerbench.data.recipes import Recipe, stack
+from powerbench.data.recipes import Recipe
+from powerbench.data.taps import Undeveloped, developed
 from powerbench.datasets.contract import Dataset
 from powerbench.errors import UserError
 from powerbench.models.trunk_contract import InputSpec
@@ -42,7 +43,7 @@ class Request(NamedTuple):
 
 
 class BatchMaker(torch.utils.data.Dataset):
-    """Makes the batch of a :class:`Request`: one tensor (B x 3 x height x width, not finished) a view.
+    """Makes the batch of a :class:`Request`: for each view what its recipe gives.
 
     Each image is drawn with its own seed, so that a batch does not depend on who makes it, or after which others.
     ``kept`` holds what the recipe of a part begins with; parts that it does not name are decoded each time.
@@ -55,7 +56,7 @@ class BatchMaker(torch.utils.data.Dataset):
         self._recipes = recipes
         self._kept = kept or {}
 
-    def __getitem__(self, request: Request) -> tuple[Tensor, ...] | UserError:
+    def __getitem__(self, request: Request) -> tuple[Tensor | Undeveloped, ...] | UserError:
         """The views of a batch, or the user's mistake that prevents it (raised where it can be understood)."""
         recipe = self._recipes[request.part]
         views: list[list[Tensor]] = [[] for _ in range(1 if recipe.deterministic else request.views)]
@@ -66,10 +67,10 @@ class BatchMaker(torch.utils.data.Dataset):
                     for view, images in enumerate(views):
                         reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
                         images.append(recipe.end(started))
-            stacked = tuple(stack(images) for images in views)
+            together = tuple(recipe.together(images) for images in views)
         except UserError as error:
             return error
-        return stacked * request.views if recipe.deterministic else stacked
+        return together * request.views if recipe.deterministic else together
 
     def _start(self, part: str, recipe: Recipe, item: int) -> np.ndarray:
         def make() -> np.ndarray:
@@ -130,18 +131,25 @@ class ImageInputs:
         for made in self._made(requests, part):
             if isinstance(made, UserError):
                 raise made
-            yield tuple(finish(view.to(self._device, non_blocking=True), self._spec) for view in made)
+            yield tuple(self._finished(view) for view in made)
 
     def sample(self, part: InputPart) -> Tensor:
         """The first image of the dataset (1 x 3 x height x width), on the CPU; nothing is kept for it."""
         made = self._unkept_maker[Request(0, np.zeros(1, np.int64), part, 0, 1)]
         if isinstance(made, UserError):
             raise made
-        return finish(made[0], self._spec)
+        return finish(made[0] if isinstance(made[0], Tensor) else developed(made[0]), self._spec)
 
     def close(self) -> None:
         """Stop the worker processes."""
         self._loaders.clear()
+
+    def _finished(self, made: Tensor | Undeveloped) -> Tensor:
+        if isinstance(made, Tensor):
+            images = made.to(self._device, non_blocking=True)
+        else:
+            images = developed(Undeveloped(*(part.to(self._device, non_blocking=True) for part in made)))
+        return finish(images, self._spec)
 
     def _made(self, requests: Sequence[Request], part: InputPart) -> Iterator[Any]:
         if not self._workers[part]:

@@ -64,8 +64,10 @@ def open_inputs(
     """
     refuse_random_features(config)
     recipes = {
-        part: build_recipe(getattr(config.transforms, part), where=f"config_transforms: transforms/{part}")
-        for part in ("train", "eval")
+        part: build_recipe(
+            getattr(config.transforms, part), where=f"config_transforms: transforms/{part}", on_device=on_device
+        )
+        for part, on_device in (("train", config.trainer.augment_on == "device"), ("eval", False))
     }
     workers = {"train": config.trainer.dataloader_num_workers, "eval": config.tester.dataloader_num_workers}
     once = config.freeze_trunk and config.views is None  # features are kept instead

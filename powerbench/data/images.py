@@ -118,6 +118,7 @@ class ImageInputs:
         self._loaders: dict[str, DataLoader] = {}
         self._plans: dict[str, _Plan] = {}
         self._busy: set[str] = set()
+        self._failed = False
 
     def batches(
         self, plan: Sequence[np.ndarray], *, part: InputPart, seed: int = 0, views: int = 1
@@ -140,6 +141,11 @@ class ImageInputs:
             raise made
         return finish(made[0] if isinstance(made[0], Tensor) else developed(made[0]), self._spec)
 
+    @property
+    def idle(self) -> bool:
+        """Whether the worker processes have made all they were asked for, and never failed."""
+        return not self._busy and not self._failed
+
     def close(self) -> None:
         """Stop the worker processes."""
         self._loaders.clear()
@@ -160,6 +166,9 @@ class ImageInputs:
         self._busy.add(part)
         try:
             yield from self._loader(part, requests)
+        except Exception:
+            self._failed = True
+            raise
         finally:
             self._busy.discard(part)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from powerbench.config.user_files import wherever_they_lie
 from powerbench.data.decoded_images import decoded_images, pixels_key
 from powerbench.data.features import FeatureInputs, FrozenTrunk, compute_features, kept_features, state_hash
 from powerbench.data.images import ImageInputs, InputPart
+from powerbench.data.lending import LentInputs, lent
 from powerbench.data.recipes import Recipe, build_recipe, is_deterministic
 from powerbench.data.sizes import refuse_size
 from powerbench.datasets.contract import Dataset
@@ -72,9 +73,13 @@ def open_inputs(
     workers = {"train": config.trainer.dataloader_num_workers, "eval": config.tester.dataloader_num_workers}
     once = config.freeze_trunk and config.views is None  # features are kept instead
     kept = {} if once else decoded_images(config, dataset, recipes, places)
-    inputs = ImageInputs(dataset, recipes, trunk.input, device=device, workers=workers, kept=kept)
+
+    def make() -> ImageInputs:
+        return ImageInputs(dataset, recipes, trunk.input, device=device, workers=workers, kept=kept)
+
     if config.freeze_trunk:
-        return _frozen(config, dataset, trunk, inputs, recipes, places, device)
+        return _frozen(config, dataset, trunk, make(), recipes, places, device)
+    inputs = lent(_text_of(config, dataset, trunk, recipes, workers, places, device), make)
     for part in ("train", "eval"):
         _refuse_size(trunk, inputs, part)
     return OpenedInputs(inputs, trunk)
@@ -96,7 +101,23 @@ def refuse_random_features(config: ExperimentConfig) -> None:
         )
 
 
-def _refuse_size(trunk: ImageTrunk, inputs: ImageInputs, part: InputPart) -> None:
+def _text_of(
+    config: ExperimentConfig,
+    dataset: Dataset,
+    trunk: ImageTrunk,
+    recipes: Mapping[str, Recipe],
+    workers: Mapping[str, int],
+    places: Places,
+    device: torch.device,
+) -> str:
+    """All that batches of images, and the processes that make them, depend on."""
+    classes = [type(step) for recipe in recipes.values() for step in (*recipe.head, *recipe.tail)]  # perhaps a user's
+    made = [(part, recipe.text, recipe.put_off, workers[part]) for part, recipe in recipes.items()]
+    kept = (config.cache, config.cache_gigabytes, places.cache_dir)
+    return repr((pixels_key(config, dataset), type(dataset), made, classes, trunk.input, device, kept))
+
+
+def _refuse_size(trunk: ImageTrunk, inputs: ImageInputs | LentInputs, part: InputPart) -> None:
     refuse_size(trunk, inputs.sample(part), where=f"config_transforms: transforms/{part}")
 
 

@@ -125,6 +125,12 @@ def limit_threads(threads: int) -> None:
     threadpool_limits(threads)
 
 
+def stop_loaders() -> None:
+    """End the processes that still wait to make batches for a job."""
+    if lending := sys.modules.get("powerbench.data.lending"):
+        lending.stop_waiting()
+
+
 def free_gpu_memory() -> None:
     """Give cached GPU memory back to the device, where another process may need it."""
     torch = sys.modules.get("torch")

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
 from powerbench.data.decoded_images import DecodedImages
 from powerbench.data.finishing import finish
+from powerbench.data.loader import Loader
 from powerbench.data.randomness import generators_restored, reseed
 from powerbench.data.recipes import Recipe
 from powerbench.data.taps import Undeveloped, developed
@@ -27,9 +22,6 @@ from powerbench.seeding import seed_of
 
 InputPart = Literal["train", "eval"]
 """Which recipe is applied."""
-
-PARENT_CHECK = 0.5
-"""Seconds between two looks of a worker at whether its parent still lives."""
 
 
 class Request(NamedTuple):
@@ -79,24 +71,12 @@ class BatchMaker(torch.utils.data.Dataset):
         return self._kept[part].image(item, make) if part in self._kept else make()
 
 
-class _Plan(Sampler):
-    """What a persistent loader makes next."""
-
-    def __init__(self) -> None:
-        self.requests: Sequence[Request] = ()
-
-    def __iter__(self) -> Iterator[Request]:
-        return iter(self.requests)
-
-    def __len__(self) -> int:
-        return len(self.requests)
-
-
 class ImageInputs:
     """Batches of images as the trunk needs them; see :func:`powerbench.data.inputs.open_inputs`.
 
     workers: how many processes make the batches of each part (0: this process does). They start with the first
-    batch of their part and stay until :meth:`close`; they end by themselves if this process dies.
+    batch and stay until :meth:`close`; they end by themselves if this process dies. Parts with the same number share
+    them, unless the batches of both are iterated at a time.
     kept: where what the recipe of a part begins with is kept, if it is.
     """
 
@@ -115,8 +95,7 @@ class ImageInputs:
         self._spec = spec
         self._device = device
         self._workers = workers
-        self._loaders: dict[str, DataLoader] = {}
-        self._plans: dict[str, _Plan] = {}
+        self._loaders: list[Loader] = []
         self._busy: set[str] = set()
         self._failed = False
 
@@ -164,44 +143,20 @@ class ImageInputs:
         if part in self._busy:
             raise RuntimeError(f"the batches of part {part!r} are already being iterated")
         self._busy.add(part)
+        loader = self._free_loader(self._workers[part])
+        loader.busy = True
         try:
-            yield from self._loader(part, requests)
+            yield from loader.made(requests)
         except Exception:
             self._failed = True
             raise
         finally:
             self._busy.discard(part)
+            loader.busy = False
 
-    def _loader(self, part: InputPart, requests: Sequence[Request]) -> Iterable[Any]:
-        if part not in self._loaders:
-            self._plans[part] = _Plan()
-            self._loaders[part] = DataLoader(
-                self._maker,
-                batch_size=None,
-                sampler=self._plans[part],
-                num_workers=self._workers[part],
-                collate_fn=_as_made,
-                persistent_workers=True,
-                generator=torch.Generator(),  # else starting workers would draw from the global one
-                pin_memory=self._device.type == "cuda",
-                multiprocessing_context="fork" if sys.platform == "linux" else None,
-                worker_init_fn=partial(_end_with_parent, os.getpid()),
-            )
-        self._plans[part].requests = requests
-        return self._loaders[part]
-
-
-def _as_made(batch: Any) -> Any:
-    return batch
-
-
-def _end_with_parent(parent: int, worker: int) -> None:
-    """End this worker soon after its parent (torch's own watch takes five seconds or more, and never ends a worker
-    whose parent was gone before the worker began to watch)."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    def _free_loader(self, workers: int) -> Loader:
+        for loader in self._loaders:
+            if loader.workers == workers and not loader.busy:
+                return loader
+        self._loaders.append(Loader(self._maker, workers, pinned=self._device.type == "cuda"))
+        return self._loaders[-1]

@@ -29,6 +29,10 @@ _LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
 """What decodes and transforms images, and what trunks are made of."""
 
 
+_fitting: set[tuple[str, str]] = set()
+"""Images and trunks of which this process knows that they go together."""
+
+
 class Inputs(Protocol):
     """A source of batches."""
 
@@ -79,9 +83,12 @@ def open_inputs(
 
     if config.freeze_trunk:
         return _frozen(config, dataset, trunk, make(), recipes, places, device)
-    inputs = lent(_text_of(config, dataset, trunk, recipes, workers, places, device), make)
-    for part in ("train", "eval"):
-        _refuse_size(trunk, inputs, part)
+    text = _text_of(config, dataset, trunk, recipes, workers, places, device)
+    inputs = lent(text, make)
+    if (fitting := (text, repr(config.models.trunk))) not in _fitting:
+        for part in ("train", "eval"):
+            _refuse_size(trunk, inputs, part)
+        _fitting.add(fitting)
     return OpenedInputs(inputs, trunk)
 
 

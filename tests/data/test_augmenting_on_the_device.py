@@ -10,9 +10,13 @@ from powerbench.config.free import is_free
 from powerbench.data.images import ImageInputs
 from powerbench.data.recipes import build_recipe
 from powerbench.data.taps import developed, gathered, resized
-from powerbench.errors import UserError
+from powerbench.errors import Stopped, UserError
 from powerbench.models.trunk_contract import InputSpec
+from powerbench.training import train_fold
 from tests.data.making import CPU, CROPS, Noise, config_of
+from tests.training.interrupting import StopAt, same, without_times
+from tests.training.test_loop import weights
+from tests.training.tiny import tiny_job, trainer
 
 PLAN = [np.array([3, 1, 4, 1]), np.array([5]), np.array([9, 2, 6, 5, 3])]
 FLIPS = {"RandomHorizontalFlip": {"p": 0.5}, "RandomVerticalFlip": {"p": 0.5}}
@@ -106,6 +110,16 @@ def test_a_user_s_own_class_is_refused_and_a_recipe_without_chance_is_not(tmp_pa
     assert not build_recipe(steps, where="transforms/train", on_device=True).put_off
 
 
-def test_where_images_are_augmented_is_no_part_of_the_protocol():
+def test_where_images_are_augmented_changes_no_result_and_may_change_in_the_middle(tmp_path):
     assert is_free("trainer/MetricLossOnly/augment_on")
-    assert is_free("trainer/UserMethod/augment_on")
+    recipes = {"train": {"RandomResizedCrop": {"size": 7}, "RandomHorizontalFlip": {"p": 0.5}}, "eval": {}}
+
+    def job(folder, where):
+        return tiny_job(tmp_path / folder, transforms=recipes, trainer=trainer(augment_on=where))
+
+    expected = train_fold(job("workers", "workers"))
+    with pytest.raises(Stopped):
+        train_fold(job("both", "workers"), should_stop=StopAt(8))
+    result = train_fold(job("both", "device"))
+    assert without_times(result) == without_times(expected)
+    assert same(weights(job("both", "device")), weights(job("workers", "workers")))

@@ -16,7 +16,7 @@ from powerbench.data.randomness import generators_restored, reseed
 from powerbench.data.recipes import Recipe
 from powerbench.data.taps import Undeveloped, developed
 from powerbench.datasets.contract import Dataset
-from powerbench.errors import UserError
+from powerbench.errors import PowerbenchError, UserError
 from powerbench.models.trunk_contract import InputSpec
 from powerbench.seeding import seed_of
 
@@ -114,8 +114,17 @@ class ImageInputs:
             yield tuple(self._finished(view) for view in made)
 
     def sample(self, part: InputPart) -> Tensor:
-        """The first image of the dataset (1 x 3 x height x width), on the CPU; nothing is kept for it."""
-        made = self._unkept_maker[Request(0, np.zeros(1, np.int64), part, 0, 1)]
+        """The first image of the dataset (1 x 3 x height x width), on the CPU; nothing is kept for it.
+
+        Raises UserError if the recipe cannot be applied to images.
+        """
+        try:
+            made = self._unkept_maker[Request(0, np.zeros(1, np.int64), part, 0, 1)]
+        except (OSError, MemoryError, PowerbenchError):
+            raise
+        except Exception as error:  # transforms of the library and of users raise errors of any type
+            what = f"the transforms fail on the first image: {type(error).__name__}: {error}"
+            raise UserError(what, where=f"config_transforms: transforms/{part}") from error
         if isinstance(made, UserError):
             raise made
         return finish(made[0] if isinstance(made[0], Tensor) else developed(made[0]), self._spec)

@@ -170,6 +170,8 @@ def _as_tensor(image: Any) -> Tensor:
     """A PIL image or a tensor as a tensor 3 x height x width."""
     if isinstance(image, Tensor):
         return image.detach()
+    if not isinstance(image, Image.Image):
+        raise UserError(f"the transforms give a {type(image).__name__}, not an image.", where="config_transforms")
     return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB"))).permute(2, 0, 1)
 
 

@@ -11,6 +11,7 @@ FREE_KEYS = frozenset(
         "skip_eval_if_already_done",
         "skip_ensemble_eval_if_already_done",
         "checkpoint_seconds",
+        "augment_on",
         "cache",
         "cache_gigabytes",
         "keep_weights",
@@ -25,7 +26,6 @@ FREE_KEYS = frozenset(
 FREE_PATHS = frozenset(
     {
         "trainer/*/dataloader_num_workers",
-        "trainer/*/augment_on",
         "tester/GlobalEmbeddingSpaceTester/dataloader_num_workers",
         "tester/GlobalEmbeddingSpaceTester/batch_size",
         "dataset/*/download",

@@ -93,7 +93,6 @@ class Trainer(Settings):
     name: str = "MetricLossOnly"
     iterations_per_epoch: int = Field(100, ge=1)
     dataloader_num_workers: int = Field(2, ge=0)
-    augment_on: Literal["workers", "device"] = "workers"
     batch_size: int = Field(32, ge=1)
     freeze_trunk_batchnorm: bool = True
     label_hierarchy_level: int = Field(0, ge=0)
@@ -173,6 +172,7 @@ class ExperimentConfig(Settings):
     threads_per_run: int = Field(1, ge=1)
     ranking_backend: Literal["auto", "cpu", "torch", "faiss"] = "auto"
     checkpoint_seconds: float = Field(120.0, ge=0)
+    augment_on: Literal["workers", "device"] = "workers"
     cache: bool = True
     cache_gigabytes: float = Field(32.0, ge=0)
     keep_weights: Literal["best_and_reproductions", "all", "none"] = "best_and_reproductions"

@@ -72,7 +72,7 @@ def open_inputs(
         part: build_recipe(
             getattr(config.transforms, part), where=f"config_transforms: transforms/{part}", on_device=on_device
         )
-        for part, on_device in (("train", config.trainer.augment_on == "device"), ("eval", False))
+        for part, on_device in (("train", config.augment_on == "device"), ("eval", False))
     }
     workers = {"train": config.trainer.dataloader_num_workers, "eval": config.tester.dataloader_num_workers}
     once = config.freeze_trunk and config.views is None  # features are kept instead

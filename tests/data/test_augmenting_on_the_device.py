@@ -16,7 +16,7 @@ from powerbench.training import train_fold
 from tests.data.making import CPU, CROPS, Noise, config_of
 from tests.training.interrupting import StopAt, same, without_times
 from tests.training.test_loop import weights
-from tests.training.tiny import tiny_job, trainer
+from tests.training.tiny import tiny_job
 
 PLAN = [np.array([3, 1, 4, 1]), np.array([5]), np.array([9, 2, 6, 5, 3])]
 FLIPS = {"RandomHorizontalFlip": {"p": 0.5}, "RandomVerticalFlip": {"p": 0.5}}
@@ -111,11 +111,11 @@ def test_a_user_s_own_class_is_refused_and_a_recipe_without_chance_is_not(tmp_pa
 
 
 def test_where_images_are_augmented_changes_no_result_and_may_change_in_the_middle(tmp_path):
-    assert is_free("trainer/MetricLossOnly/augment_on")
+    assert is_free("augment_on")
     recipes = {"train": {"RandomResizedCrop": {"size": 7}, "RandomHorizontalFlip": {"p": 0.5}}, "eval": {}}
 
     def job(folder, where):
-        return tiny_job(tmp_path / folder, transforms=recipes, trainer=trainer(augment_on=where))
+        return tiny_job(tmp_path / folder, transforms=recipes, augment_on=where)
 
     expected = train_fold(job("workers", "workers"))
     with pytest.raises(Stopped):

@@ -21,9 +21,14 @@ PLAN = [np.array([3, 1, 4]), np.array([1, 5])]
 pytestmark = pytest.mark.slow
 
 
+others = set()
+"""Processes of earlier tests."""
+
+
 @pytest.fixture(autouse=True)
 def _nothing_waits():
     stop_waiting()
+    others.update(child.pid for child in multiprocessing.active_children())
     yield
     stop_waiting()
 
@@ -44,7 +49,7 @@ def same(first, second):
 
 
 def processes():
-    return {child.pid for child in multiprocessing.active_children()}
+    return {child.pid for child in multiprocessing.active_children()} - others
 
 
 def ended(pids):

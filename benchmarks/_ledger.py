@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from powerbench.ending import end_process
+from powerbench.starting import start_lightly
 
 OTHER, IMPORTS, MODEL = "other", "imports", "model"
 
@@ -184,6 +185,7 @@ def _watch_model(ledger: Ledger) -> None:
 
 if __name__ == "__main__":
     report, started, *command = sys.argv[1:]
+    start_lightly()
     book = Ledger(float(started))
     status = run(book, command)
     Path(report).write_text(json.dumps({"seconds": book.seconds, "first_step": book.first_step}))

@@ -65,7 +65,7 @@ def find_class(kind: str, name: str, *, where: str | None = None) -> Any:
     Raises UserError if there is none (with the nearest names), or if the user's file that holds it is
     missing or cannot be imported.
     """
-    with put_off("scipy.stats"):  # pytorch-metric-learning imports it for one function: a second of every start
+    with put_off("scipy.stats"), put_off("scipy.special"):  # pytorch-metric-learning needs a function of each
         if (path := user_file(name)) is not None:
             return _user_class(path, name.rpartition(":")[2], where)
         found = own_class(kind, name)

@@ -18,6 +18,7 @@ from typing import NoReturn
 from powerbench.console import complain, open_closed_streams, say
 from powerbench.ending import end_process
 from powerbench.errors import PowerbenchError, UserError, file_system_error, nearest
+from powerbench.starting import start_lightly
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 STOPPED = "powerbench: stopped; nothing finished is lost, the same command continues."
@@ -83,6 +84,7 @@ exit status: 0 done, 1 the work failed, 2 the request was wrong, 3 stopped befor
 
 def program() -> NoReturn:
     """Run the command of this process and end it; a signal while Python tidies up changes its status no more."""
+    start_lightly()
     open_closed_streams()
     status = main()
     for number in SIGNALS:

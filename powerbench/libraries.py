@@ -84,7 +84,7 @@ LIBRARIES: dict[str, tuple[Library, ...]] = {
     "reducer": (_module("pytorch_metric_learning.reducers", _class),),
     "regularizer": (_module("pytorch_metric_learning.regularizers", _class),),
     "trunk": (Library(_torchvision_trunk, _torchvision_trunks), Library(_timm_trunk, _timm_trunks)),
-    "transform": (_module("torchvision.transforms.v2", _class),),
+    "transform": (_module("torchvision.transforms.v2", _derived("Transform")),),
     "optimizer": (_module("torch.optim", _derived("Optimizer")),),
     "scheduler": (_module("torch.optim.lr_scheduler", _derived("LRScheduler")),),
     "weight_init_func": (_module("torch.nn.init", _initialiser),),

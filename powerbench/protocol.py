@@ -32,7 +32,7 @@ NEVER_SEARCHED = frozenset(
         *("check_untrained_accuracy", "skip_eval_if_already_done", "skip_ensemble_eval_if_already_done"),
         *("seed", "confidence", "include_best", "search_strategy", "first_trials", "parallel_trials"),
         *("device", "threads_per_run", "ranking_backend", "checkpoint_seconds", "keep_weights"),
-        *("cache", "cache_gigabytes"),
+        *("augment_on", "cache", "cache_gigabytes"),
     }
 )
 """Top-level keys that say by what trials are judged, or how they are run: the same for all trials of a search."""

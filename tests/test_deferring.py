@@ -64,3 +64,42 @@ def test_finding_a_loss_of_the_library_does_not_import_statistics():
         "make_label_to_rank_dict as ranks; assert ranks([7, 3]) == {7: 1, 3: 0}"
     )
     subprocess.run([sys.executable, "-c", text], check=True)
+
+
+WITHOUT_COMPILER = """
+import os, sys
+from powerbench.deferring import put_off_compiler
+put_off_compiler()
+put_off_compiler()
+import torch, torchvision
+from torchvision.transforms import v2
+parameter = torch.nn.Parameter(torch.ones(3))
+optimizer = torch.optim.Adam([parameter], lr=0.1)
+optimizer.zero_grad()
+parameter.square().sum().backward()
+optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+assert torch.allclose(parameter, torch.full((3,), 0.9))
+there = "torch._dynamo.eval_frame"
+assert there not in sys.modules and not any(name.startswith("sympy") for name in sys.modules)
+mark = torch.compiler.disable(lambda: 1)
+assert mark() == torch.compiler.disable()(mark)() == 1
+for use in sys.argv[1:]:
+    if os.fork() == 0:
+        exec(use)
+        assert there in sys.modules and torch._dynamo.__file__ and torch._dynamo.utils.counters is not None
+        optimizer.step()
+        os._exit(0)
+    assert os.wait()[1] == 0, use
+"""
+USES = (
+    "f = torch.compile(lambda x: x * 2, backend='eager'); assert torch.equal(f(parameter), parameter * 2)",
+    "from torchvision.ops.roi_align import is_compile_supported; assert is_compile_supported('cpu') in (0, 1)",
+    "import torch._dynamo.config as config; assert config.recompile_limit",
+    "from torch._dynamo.utils import counters; assert counters is torch._dynamo.utils.counters",
+)
+
+
+@pytest.mark.slow
+def test_optimisers_do_without_the_compiler_until_something_is_compiled():
+    subprocess.run([sys.executable, "-c", WITHOUT_COMPILER, *USES], check=True)

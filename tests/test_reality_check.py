@@ -27,6 +27,7 @@ OWN_KEYS = {
     "threads_per_run": 1,
     "ranking_backend": "auto",
     "checkpoint_seconds": 120.0,
+    "augment_on": "workers",
     "cache": True,
     "cache_gigabytes": 32.0,
     "keep_weights": "best_and_reproductions",

@@ -25,6 +25,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
         "threads_per_run",
         "ranking_backend",
         "checkpoint_seconds",
+        "augment_on",
         "cache",
         "cache_gigabytes",
         "keep_weights",

@@ -239,7 +239,8 @@ def _check_transforms(config: ExperimentConfig, merged: MergedConfig) -> None:
             _check_spec("transform", step, ("transforms", name), merged)
             for inner in inner_steps(step):
                 _check_spec("transform", inner, ("transforms", name, step.name, "transforms"), merged)
-        build_recipe(steps, where=merged.where(("transforms", name)))
+        on_device = config.augment_on == "device" and name != "eval"
+        build_recipe(steps, where=merged.where(("transforms", name)), on_device=on_device)
     if config.views is not None and not config.freeze_trunk:
         what = f"views: {config.views} keeps features of a frozen trunk, but freeze_trunk is False; leave views out."
         raise UserError(what, where=merged.where("views"))

@@ -11,6 +11,7 @@ FREE_KEYS = frozenset(
         "skip_eval_if_already_done",
         "skip_ensemble_eval_if_already_done",
         "checkpoint_seconds",
+        "augment_on",
         "cache",
         "cache_gigabytes",
         "keep_weights",

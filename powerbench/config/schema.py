@@ -181,6 +181,7 @@ class ExperimentConfig(Settings):
     threads_per_run: int = Field(1, ge=1)
     ranking_backend: Literal["auto", "cpu", "torch", "faiss"] = "auto"
     checkpoint_seconds: float = Field(120.0, ge=0)
+    augment_on: Literal["workers", "device"] = "workers"
     cache: bool = True
     cache_gigabytes: float = Field(32.0, ge=0)
     keep_weights: Literal["best_and_reproductions", "all", "none"] = "best_and_reproductions"

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
 from powerbench.data.decoded_images import DecodedImages
 from powerbench.data.finishing import finish
+from powerbench.data.loader import Loader
 from powerbench.data.randomness import generators_restored, reseed
-from powerbench.data.recipes import Recipe, stack
+from powerbench.data.recipes import Recipe
+from powerbench.data.taps import Undeveloped, developed
 from powerbench.datasets.contract import Dataset
-from powerbench.errors import UserError
+from powerbench.errors import PowerbenchError, UserError
 from powerbench.models.trunk_contract import InputSpec
 from powerbench.seeding import seed_of
 
 InputPart = Literal["train", "eval"]
 """Which recipe is applied."""
-
-PARENT_CHECK = 0.5
-"""Seconds between two looks of a worker at whether its parent still lives."""
 
 
 class Request(NamedTuple):
@@ -42,7 +35,7 @@ class Request(NamedTuple):
 
 
 class BatchMaker(torch.utils.data.Dataset):
-    """Makes the batch of a :class:`Request`: one tensor (B x 3 x height x width, not finished) a view.
+    """Makes the batch of a :class:`Request`: for each view what its recipe gives.
 
     Each image is drawn with its own seed, so that a batch does not depend on who makes it, or after which others.
     ``of_views`` names the recipes that a part's views are made with in turn (the one called like the part unless it
@@ -61,7 +54,7 @@ class BatchMaker(torch.utils.data.Dataset):
         self._kept = kept or {}
         self._of_views = of_views or {}
 
-    def __getitem__(self, request: Request) -> tuple[Tensor, ...] | UserError:
+    def __getitem__(self, request: Request) -> tuple[Tensor | Undeveloped, ...] | UserError:
         """The views of a batch, or the user's mistake that prevents it (raised where it can be understood)."""
         in_turn = self._of_views.get(request.part, (request.part,))
         names = [in_turn[view % len(in_turn)] for view in range(request.views)]
@@ -78,10 +71,10 @@ class BatchMaker(torch.utils.data.Dataset):
                             started[recipe.head_text] = self._start(names[view], recipe, int(item))
                         reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
                         images.append(recipe.end(started[recipe.head_text]))
-            stacked = {view: stack(images) for view, images in made.items()}
+            together = {view: self._recipes[names[view]].together(images) for view, images in made.items()}
         except UserError as error:
             return error
-        return tuple(stacked[view] for view in sources)
+        return tuple(together[view] for view in sources)
 
     def _start(self, name: str, recipe: Recipe, item: int) -> np.ndarray:
         def make() -> np.ndarray:
@@ -90,24 +83,12 @@ class BatchMaker(torch.utils.data.Dataset):
         return self._kept[name].image(item, make) if name in self._kept else make()
 
 
-class _Plan(Sampler):
-    """What a persistent loader makes next."""
-
-    def __init__(self) -> None:
-        self.requests: Sequence[Request] = ()
-
-    def __iter__(self) -> Iterator[Request]:
-        return iter(self.requests)
-
-    def __len__(self) -> int:
-        return len(self.requests)
-
-
 class ImageInputs:
     """Batches of images as the trunk needs them; see :func:`powerbench.data.inputs.open_inputs`.
 
-    workers: how many processes make the batches of each part or recipe (0: this process does). They start with its
-    first batch and stay until :meth:`close`; they end by themselves if this process dies.
+    workers: how many processes make the batches of each part or recipe (0: this process does). They start with the
+    first batch and stay until :meth:`close`; they end by themselves if this process dies. Parts with the same number
+    share them, unless the batches of both are iterated at a time.
     kept, of_views: as :class:`BatchMaker` takes them.
     """
 
@@ -127,9 +108,9 @@ class ImageInputs:
         self._spec = spec
         self._device = device
         self._workers = workers
-        self._loaders: dict[str, DataLoader] = {}
-        self._plans: dict[str, _Plan] = {}
+        self._loaders: list[Loader] = []
         self._busy: set[str] = set()
+        self._failed = False
 
     def batches(
         self, plan: Sequence[np.ndarray], *, part: str, seed: int = 0, views: int = 1
@@ -145,18 +126,39 @@ class ImageInputs:
         for made in self._made(requests, part):
             if isinstance(made, UserError):
                 raise made
-            yield tuple(finish(view.to(self._device, non_blocking=True), self._spec) for view in made)
+            yield tuple(self._finished(view) for view in made)
 
     def sample(self, recipe: str) -> Tensor:
-        """The dataset's first image by a recipe (1 x 3 x height x width), on the CPU; nothing is kept for it."""
-        made = self._unkept_maker[Request(0, np.zeros(1, np.int64), recipe, 0, 1)]
+        """The dataset's first image by a recipe (1 x 3 x height x width), on the CPU; nothing is kept for it.
+
+        Raises UserError if the recipe cannot be applied to images.
+        """
+        try:
+            made = self._unkept_maker[Request(0, np.zeros(1, np.int64), recipe, 0, 1)]
+        except (OSError, MemoryError, PowerbenchError):
+            raise
+        except Exception as error:  # transforms of the library and of users raise errors of any type
+            what = f"the transforms fail on the first image: {type(error).__name__}: {error}"
+            raise UserError(what, where=f"config_transforms: transforms/{recipe}") from error
         if isinstance(made, UserError):
             raise made
-        return finish(made[0], self._spec)
+        return finish(made[0] if isinstance(made[0], Tensor) else developed(made[0]), self._spec)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the worker processes have made all they were asked for, and never failed."""
+        return not self._busy and not self._failed
 
     def close(self) -> None:
         """Stop the worker processes."""
         self._loaders.clear()
+
+    def _finished(self, made: Tensor | Undeveloped) -> Tensor:
+        if isinstance(made, Tensor):
+            images = made.to(self._device, non_blocking=True)
+        else:
+            images = developed(Undeveloped(*(part.to(self._device, non_blocking=True) for part in made)))
+        return finish(images, self._spec)
 
     def _made(self, requests: Sequence[Request], part: str) -> Iterator[Any]:
         if not self._workers[part]:
@@ -165,41 +167,20 @@ class ImageInputs:
         if part in self._busy:
             raise RuntimeError(f"the batches of part {part!r} are already being iterated")
         self._busy.add(part)
+        loader = self._free_loader(self._workers[part])
+        loader.busy = True
         try:
-            yield from self._loader(part, requests)
+            yield from loader.made(requests)
+        except Exception:
+            self._failed = True
+            raise
         finally:
             self._busy.discard(part)
+            loader.busy = False
 
-    def _loader(self, part: str, requests: Sequence[Request]) -> Iterable[Any]:
-        if part not in self._loaders:
-            self._plans[part] = _Plan()
-            self._loaders[part] = DataLoader(
-                self._maker,
-                batch_size=None,
-                sampler=self._plans[part],
-                num_workers=self._workers[part],
-                collate_fn=_as_made,
-                persistent_workers=True,
-                generator=torch.Generator(),  # else starting workers would draw from the global one
-                pin_memory=self._device.type == "cuda",
-                multiprocessing_context="fork" if sys.platform == "linux" else None,
-                worker_init_fn=partial(_end_with_parent, os.getpid()),
-            )
-        self._plans[part].requests = requests
-        return self._loaders[part]
-
-
-def _as_made(batch: Any) -> Any:
-    return batch
-
-
-def _end_with_parent(parent: int, worker: int) -> None:
-    """End this worker soon after its parent (torch's own watch takes five seconds or more, and never ends a worker
-    whose parent was gone before the worker began to watch)."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    def _free_loader(self, workers: int) -> Loader:
+        for loader in self._loaders:
+            if loader.workers == workers and not loader.busy:
+                return loader
+        self._loaders.append(Loader(self._maker, workers, pinned=self._device.type == "cuda"))
+        return self._loaders[-1]

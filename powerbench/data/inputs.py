@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from powerbench.config.user_files import wherever_they_lie
 from powerbench.data.decoded_images import decoded_images, pixels_key
 from powerbench.data.features import FeatureInputs, FrozenTrunk, compute_features, kept_features, state_hash
 from powerbench.data.images import ImageInputs, InputPart
+from powerbench.data.lending import LentInputs, lent
 from powerbench.data.recipes import Recipe, build_recipe, is_deterministic
 from powerbench.data.sizes import refuse_size
 from powerbench.datasets.contract import Dataset
@@ -26,6 +27,10 @@ from powerbench.models.trunk_contract import ImageTrunk
 
 _LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
 """What decodes and transforms images, and what trunks are made of."""
+
+
+_fitting: set[tuple[str, str]] = set()
+"""Images and trunks of which this process knows that they go together."""
 
 
 class Inputs(Protocol):
@@ -66,7 +71,11 @@ def open_inputs(
     refuse_random_features(config)
     views = config.transforms.of_views()
     recipes = {
-        name: build_recipe(steps, where=f"config_transforms: transforms/{name}")
+        name: build_recipe(
+            steps,
+            where=f"config_transforms: transforms/{name}",
+            on_device=config.augment_on == "device" and name != "eval",
+        )
         for name, steps in {**views, "eval": config.transforms.eval}.items()
     }
     workers = dict.fromkeys(("train", *views), config.trainer.dataloader_num_workers)
@@ -74,11 +83,18 @@ def open_inputs(
     once = config.freeze_trunk and config.views is None  # features are kept instead
     kept = {} if once else decoded_images(config, dataset, recipes, places)
     of_views = {"train": tuple(views), "eval": ("eval",)}
-    inputs = ImageInputs(dataset, recipes, trunk.input, device=device, workers=workers, kept=kept, of_views=of_views)
+
+    def make() -> ImageInputs:
+        return ImageInputs(dataset, recipes, trunk.input, device=device, workers=workers, kept=kept, of_views=of_views)
+
     if config.freeze_trunk:
-        return _frozen(config, dataset, trunk, inputs, recipes, of_views, places, device)
-    for name in recipes:
-        _refuse_size(trunk, inputs, name)
+        return _frozen(config, dataset, trunk, make(), recipes, of_views, places, device)
+    text = _text_of(config, dataset, trunk, recipes, workers, places, device)
+    inputs = lent(text, make)
+    if (fitting := (text, repr(config.models.trunk))) not in _fitting:
+        for name in recipes:
+            _refuse_size(trunk, inputs, name)
+        _fitting.add(fitting)
     return OpenedInputs(inputs, trunk)
 
 
@@ -99,7 +115,23 @@ def refuse_random_features(config: ExperimentConfig) -> None:
         )
 
 
-def _refuse_size(trunk: ImageTrunk, inputs: ImageInputs, recipe: str) -> None:
+def _text_of(
+    config: ExperimentConfig,
+    dataset: Dataset,
+    trunk: ImageTrunk,
+    recipes: Mapping[str, Recipe],
+    workers: Mapping[str, int],
+    places: Places,
+    device: torch.device,
+) -> str:
+    """All that batches of images, and the processes that make them, depend on."""
+    classes = [type(step) for recipe in recipes.values() for step in (*recipe.head, *recipe.tail)]  # perhaps a user's
+    made = [(name, recipe.text, recipe.put_off, workers[name]) for name, recipe in recipes.items()]
+    kept = (config.cache, config.cache_gigabytes, places.cache_dir)
+    return repr((pixels_key(config, dataset), type(dataset), made, classes, trunk.input, device, kept))
+
+
+def _refuse_size(trunk: ImageTrunk, inputs: ImageInputs | LentInputs, recipe: str) -> None:
     refuse_size(trunk, inputs.sample(recipe), where=f"config_transforms: transforms/{recipe}")
 
 

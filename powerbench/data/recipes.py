@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from powerbench.classes import build, user_file
 from powerbench.config.schema import ClassSpec, freeze, thaw
+from powerbench.data.taps import Undeveloped
 from powerbench.errors import UserError, nearest
 
 DETERMINISTIC = frozenset(
@@ -47,7 +48,8 @@ class Recipe:
     """Transforms in order. The ``head`` ends with the last Resize before chance comes in: it is worth keeping.
 
     The ``tail``, which costs little more than copying, or is random, follows each time; ``forms`` says on what each
-    of its steps works. ``text`` tells apart all recipes, ``head_text`` all heads.
+    of its steps works, and ``put_off`` how many of its last steps are drawn like the others but computed later, on the
+    device (:mod:`powerbench.data.put_off`). ``text`` tells apart all recipes, ``head_text`` all heads.
     """
 
     head: tuple[Step, ...]
@@ -56,6 +58,7 @@ class Recipe:
     text: str
     head_text: str
     deterministic: bool
+    put_off: int = 0
 
     def start(self, image: Image.Image) -> np.ndarray:
         """An image after the head: height x width x 3, bytes."""
@@ -66,9 +69,22 @@ class Recipe:
     def end(self, started: np.ndarray) -> Tensor:
         """What :meth:`start` gave after the tail, drawn from the global generators: 3 x height x width."""
         image: Any = torch.from_numpy(started).permute(2, 0, 1)
-        for step, form in zip(self.tail, self.forms, strict=True):
+        now = len(self.tail) - self.put_off
+        for step, form in zip(self.tail[:now], self.forms[:now], strict=True):
             image = step(_in_form(image, form))
+        if self.put_off:
+            from powerbench.data.put_off import noted
+
+            return noted(_as_tensor(image), self.tail[now:])
         return _as_tensor(image)
+
+    def together(self, images: Sequence[Tensor]) -> Tensor | Undeveloped:
+        """What :meth:`end` gave, as a batch. Raises UserError if the images' sizes differ."""
+        if self.put_off:
+            from powerbench.data.put_off import undeveloped
+
+            return undeveloped(images)
+        return stack(images)
 
 
 def is_deterministic(steps: Sequence[ClassSpec]) -> bool:
@@ -76,9 +92,9 @@ def is_deterministic(steps: Sequence[ClassSpec]) -> bool:
     return all(step.name in DETERMINISTIC for step in steps)
 
 
-def build_recipe(steps: Sequence[ClassSpec], *, where: str) -> Recipe:
-    """The recipe of the config key ``where``. Raises UserError if a transform refuses its arguments, or if it is
-    one that is appended by itself."""
+def build_recipe(steps: Sequence[ClassSpec], *, where: str, on_device: bool = False) -> Recipe:
+    """The recipe of the config key ``where``. Raises UserError if a transform refuses its arguments, if it is one
+    that is appended by itself, or if the random steps are to run on the device but cannot."""
     for step in steps:
         if step.name in APPENDED:
             raise UserError(f"{step.name} is applied by itself, as the trunk needs it; leave it out.", where=where)
@@ -86,23 +102,33 @@ def build_recipe(steps: Sequence[ClassSpec], *, where: str) -> Recipe:
     kept = _length_of_head([step.name for step in steps])
     text, head_text = (json.dumps([[step.name, thaw(step.args)] for step in part]) for part in (steps, steps[:kept]))
     forms = _forms(steps[kept:])
-    return Recipe(tuple(built[:kept]), tuple(built[kept:]), forms, text, head_text, is_deterministic(steps))
+    put_off = 0
+    if on_device:
+        from powerbench.data.put_off import steps_put_off
+
+        put_off = steps_put_off(steps, where=where)
+    return Recipe(tuple(built[:kept]), tuple(built[kept:]), forms, text, head_text, is_deterministic(steps), put_off)
 
 
 def stack(images: Sequence[Tensor]) -> Tensor:
     """Images 3 x height x width as one tensor B x 3 x height x width; planes or pixels stay together in memory as they
     were, which copies fastest. Raises UserError if the images' sizes differ."""
-    sizes = sorted({tuple(image.shape) for image in images})
-    if len(sizes) > 1:
-        (_, h0, w0), (_, h1, w1), *_ = sizes
+    refuse_different_sizes((image.shape[1], image.shape[2]) for image in images)
+    if images[0].stride(0) == 1:
+        return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
+    return torch.stack(list(images))
+
+
+def refuse_different_sizes(sizes: Iterable[tuple[int, int]]) -> None:
+    """Raise UserError unless all images have one size (height, width)."""
+    different = sorted(set(sizes))
+    if len(different) > 1:
+        (h0, w0), (h1, w1), *_ = different
         raise UserError(
             f"the transforms give images of different sizes ({w0} x {h0} and {w1} x {h1}), which cannot form a batch: "
             "end the recipe with a crop, or give Resize both sides (size: [height, width]).",
             where="config_transforms",
         )
-    if images[0].stride(0) == 1:
-        return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
-    return torch.stack(list(images))
 
 
 def _length_of_head(names: Sequence[str]) -> int:
@@ -144,6 +170,8 @@ def _as_tensor(image: Any) -> Tensor:
     """A PIL image or a tensor as a tensor 3 x height x width."""
     if isinstance(image, Tensor):
         return image.detach()
+    if not isinstance(image, Image.Image):
+        raise UserError(f"the transforms give a {type(image).__name__}, not an image.", where="config_transforms")
     return torch.from_numpy(np.array(image if image.mode == "RGB" else image.convert("RGB"))).permute(2, 0, 1)
 
 

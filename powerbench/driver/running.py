@@ -18,6 +18,7 @@ from powerbench.driver.work import Work
 from powerbench.environment import environment_of_process
 from powerbench.errors import PowerbenchError, Stopped
 from powerbench.jobs import MODES
+from powerbench.starting import end_of_start
 
 
 def run_experiment(experiment: Experiment, work: Work) -> None:
@@ -63,6 +64,7 @@ def _drop_unwanted_weights(experiment: Experiment) -> None:
 @contextmanager
 def _session(experiment: Experiment, work: Work) -> Iterator[Runs]:
     """The runs of an experiment, with their progress shown; the log says how the session began and how it ended."""
+    end_of_start()
     with open_log(experiment.folder.log) as log:
         _log_start(experiment, work, log)
         progress = _progress(experiment, log)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from powerbench.execution.executor import OnReport
-from powerbench.execution.running import RUNNER, answer, find_runner, open_reply
+from powerbench.execution.running import RUNNER, answer, find_runner, open_reply, stop_loaders
 from powerbench.jobs import Job, Result, to_json
 
 
@@ -51,8 +51,9 @@ class InProcess:
         self._stopping = True
 
     def close(self) -> None:
-        """Drop the waiting jobs."""
+        """Drop the waiting jobs, and end the processes that made batches for those that ran."""
         self._waiting.clear()
+        stop_loaders()
 
     def __enter__(self) -> Self:
         return self

@@ -25,6 +25,7 @@ from powerbench.jobs import (
     result_from_json,
     to_json,
 )
+from powerbench.starting import end_of_start
 
 RUNNER = "powerbench.execution.running:run_job"
 
@@ -42,9 +43,11 @@ def run_job(job: Job, *, report: Callable[[str], None], should_stop: Callable[[]
     if isinstance(job, TrainJob):
         from powerbench.training import train_fold
 
+        end_of_start()
         return train_fold(job, report=report, should_stop=should_stop)
     from powerbench.evaluation import evaluate_models
 
+    end_of_start()
     return evaluate_models(job, report=report, should_stop=should_stop)
 
 
@@ -123,6 +126,12 @@ def limit_threads(threads: int) -> None:
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
     threadpool_limits(threads)
+
+
+def stop_loaders() -> None:
+    """End the processes that still wait to make batches for a job."""
+    if lending := sys.modules.get("powerbench.data.lending"):
+        lending.stop_waiting()
 
 
 def free_gpu_memory() -> None:

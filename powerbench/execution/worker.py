@@ -19,6 +19,7 @@ from types import FrameType
 from powerbench.ending import end_process
 from powerbench.execution.guard import start_guard
 from powerbench.execution.running import Runner, answer, find_runner
+from powerbench.starting import start_lightly
 
 REQUESTS_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
@@ -89,6 +90,7 @@ def leave_the_end_to_the_driver() -> None:
 
 def main() -> None:
     """Usage: ``python -m powerbench.execution.worker CONNECTION_FD LIFELINE_FD RUNNER``."""
+    start_lightly()
     connection, lifeline, runner = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     for number in REQUESTS_TO_END:
         signal.signal(number, signal.SIG_IGN)

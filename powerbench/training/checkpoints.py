@@ -15,7 +15,7 @@ import pickle
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -78,10 +78,17 @@ def finish(folder: Path, key: str, result: TrainResult, weights: Mapping[str, Ma
 
 
 def _save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write what torch makes of ``content``, from memory: torch itself would turn a full disk into a RuntimeError."""
-    memory = io.BytesIO()
-    torch.save(content, memory)
-    write_atomic(path, memory.getvalue())
+    """Write what torch makes of ``content``. Raises OSError for a full disk, which torch hides in a RuntimeError."""
+
+    def write(file: BinaryIO) -> None:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
+
+    write_atomic(path, write)
 
 
 def remove_checkpoint(folder: Path) -> None:

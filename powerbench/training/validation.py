@@ -33,16 +33,21 @@ def validate(config: ExperimentConfig, run: FoldRun, history: History, epoch: in
     value = _record(config, run, history, TRAINED, epoch, found[output])
     history.last_measured = epoch
     if history.is_best(value):
-        history.set_best(epoch, value, best_weights(run))
+        history.set_best(epoch, value, best_weights(run, history.best_weights))
     return value
 
 
-def best_weights(run: FoldRun) -> dict[str, dict[str, Tensor]]:
-    """Copies, on the CPU, of the weights that training changes and evaluation needs."""
-    return {
-        name: {key: value.detach().to("cpu", copy=True) for key, value in run.module(name).state_dict().items()}
-        for name in run.trained_modules
-    }
+def best_weights(run: FoldRun, earlier: dict[str, dict[str, Tensor]] | None = None) -> dict[str, dict[str, Tensor]]:
+    """Copies, on the CPU, of the weights that training changes and evaluation needs; in place of ``earlier`` ones."""
+    now = {name: run.module(name).state_dict() for name in run.trained_modules}
+    for name, state in now.items():
+        into = (earlier or {}).get(name, {})
+        for key, value in state.items():
+            if key in into and into[key].shape == value.shape and into[key].dtype == value.dtype:
+                state[key] = into[key].copy_(value)
+            else:
+                state[key] = value.detach().to("cpu", copy=True)
+    return now
 
 
 def _embed(

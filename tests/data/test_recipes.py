@@ -6,13 +6,15 @@ from torchvision import transforms as first_generation
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
+from powerbench.classes import class_names
 from powerbench.data.finishing import finish
+from powerbench.data.images import ImageInputs
 from powerbench.data.recipes import build_recipe, is_deterministic, stack
 from powerbench.data.transforms.convert_to_bgr import ConvertToBGR
 from powerbench.data.transforms.random_resized_crop import RandomResizedCrop
 from powerbench.errors import UserError
 from powerbench.models.trunk_contract import InputSpec
-from tests.data.making import CROPS, config_of
+from tests.data.making import CPU, CROPS, Noise, config_of
 
 BNINCEPTION = InputSpec(mean=(104.0, 117.0, 128.0), std=(1.0, 1.0, 1.0), space="BGR", range=(0.0, 255.0))
 
@@ -191,3 +193,62 @@ def test_each_transform_works_on_its_faster_form_until_the_recipe_or_the_user_ch
         == "bytes bytes image as it comes as it comes"
     )
     assert forms({"ToImage": None, **CROPS}) == "image as it comes as it comes"
+
+
+def test_every_transform_of_torchvision_is_known_by_name_and_nothing_else_of_its_module():
+    names = class_names("transform")
+    theirs = [name for name, found in vars(v2).items() if isinstance(found, type) and issubclass(found, v2.Transform)]
+    assert len(theirs) > 60
+    assert set(theirs) - {"Transform"} <= set(names)
+    assert not {"Transform", "InterpolationMode", "AutoAugmentPolicy"} & set(names)
+
+
+ARGUMENTS = {
+    **{name: {"size": 20} for name in ("CenterCrop", "RandomCrop", "RandomResizedCrop")},
+    **{name: {"degrees": 10} for name in ("RandomAffine", "RandomRotation")},
+    "Resize": {"size": [20, 20]},
+    "Pad": {"padding": 2},
+    "JPEG": {"quality": 80},
+    "ColorJitter": {"hue": 0.1},
+    "RandomPosterize": {"bits": 4},
+    "RandomSolarize": {"threshold": 100},
+    "RandomAdjustSharpness": {"sharpness_factor": 2},
+    "GaussianBlur": {"kernel_size": 3},
+    "RandomResize": {"min_size": 20, "max_size": 22},
+    "RandomShortestSize": {"min_size": 20},
+    "ScaleJitter": {"target_size": [20, 20]},
+    "RandomApply": {"transforms": {"RandomInvert": None}},
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *ARGUMENTS,
+        *("RandomErasing", "AugMix", "AutoAugment", "RandAugment", "TrivialAugmentWide", "Grayscale", "RGB", "ToImage"),
+        *("RandomAutocontrast", "RandomChannelPermutation", "RandomEqualize", "RandomGrayscale", "RandomInvert"),
+        *("RandomPhotometricDistort", "ElasticTransform", "RandomPerspective", "RandomZoomOut"),
+        *("RandomHorizontalFlip", "RandomVerticalFlip", "Identity", "PILToTensor", "ToPureTensor"),
+    ],
+)
+def test_each_transform_of_torchvision_that_gives_an_image_makes_one(name):
+    built = recipe({name: ARGUMENTS.get(name)})
+    found = finished(built, image(44, 40), InputSpec())
+    assert found.shape[:2] == (1, 3)
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MixUp", "MixUp.. does not support PIL images"),
+        ("TenCrop", "give a tuple, not an image"),
+        ("RandomIoUCrop", "bounding boxes"),
+    ],
+)
+def test_transforms_for_other_things_than_images_are_a_user_s_mistake(name, told):
+    args = {"size": 20} if name == "TenCrop" else None
+    inputs = ImageInputs(Noise(), {"train": recipe({name: args})}, InputSpec(), device=CPU, workers={"train": 0})
+    with pytest.raises(UserError, match=told) as error:
+        inputs.sample("train")
+    assert "config_transforms" in str(error.value)

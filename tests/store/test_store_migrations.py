@@ -54,6 +54,19 @@ def test_the_newest_revision_is_the_shipped_one():
     assert ScriptDirectory.from_config(config).get_heads() == [SHIPPED.head]
 
 
+def test_a_new_store_has_the_tables_that_all_revisions_lead_to(tmp_path):
+    folder = tmp_path / "migrations"
+    shutil.copytree(SHIPPED.folder, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    schemas = []
+    for path, revisions in ((tmp_path / "new", SHIPPED), (tmp_path / "upgraded", Revisions(SHIPPED.head, folder))):
+        Store.open(path, revisions=revisions).close()
+        with closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+        schemas.append({row[:2]: "".join((row[2] or "").split()) for row in rows})
+    assert schemas[0] == schemas[1]
+    assert content(tmp_path / "new") == content(tmp_path / "upgraded")
+
+
 def test_rebuilding_a_parent_table_keeps_its_children(filled, tmp_path):
     before = content(filled)
     with Store.open(filled, revisions=second_revision(tmp_path / "migrations 100%", REBUILD_PARENT)) as store:

@@ -19,7 +19,7 @@ class RandomResizedCrop(v2.RandomResizedCrop):  # type: ignore[misc]
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """The crop that ``params`` (top, left, height, width) says, in the size of this transform."""
-        if not isinstance(inpt, Tensor) or inpt.dtype != torch.uint8:
+        if type(inpt) is not Tensor or inpt.dtype != torch.uint8:
             return super().transform(inpt, params)
         top, left = params["top"], params["left"]
         cut = inpt[..., top : top + params["height"], left : left + params["width"]]

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
+from powerbench.deferring import put_off
+
+with put_off("scipy.linalg.cython_blas"):  # numba looks whether it is there, for functions that no kernel calls
+    import numba
+    import numba.np.arraymath
 
 log = logging.getLogger(__name__)
 

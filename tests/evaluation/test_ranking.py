@@ -211,3 +211,30 @@ def test_values_of_single_queries():
     assert values.shape == labels.shape
     np.testing.assert_array_equal(np.isnan(values), np.bincount(labels)[labels] == 1)
     assert np.nanmean(values) == pytest.approx(measure(x, labels, ["map_at_r"])["map_at_r"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    cameras=st.integers(1, 4),
+    grain=st.sampled_from([0, 1.0]),
+    seed=st.integers(0, 10**6),
+    ties=st.sampled_from(["pessimistic", "optimistic"]),
+    share=st.sampled_from([None, 0.4]),
+    backend=st.sampled_from([ON_CPU, *BACKENDS]),
+)
+@pytest.mark.filterwarnings("ignore:no query")
+def test_references_of_the_same_class_and_camera_are_left_out(sizes, cameras, grain, seed, ties, share, backend):
+    x, labels = clustered(len(sizes), sizes, width=3, spread=2.0, seed=seed, normalise=False)
+    camera = np.random.default_rng(seed + 1).integers(0, cameras, len(x))
+    if grain:
+        x = np.round(x / grain) * np.float32(grain)
+    queries = np.random.default_rng(seed).random(len(x)) < (share or 2)
+    rest = {"apart": camera[queries], "ties": ties}
+    if share:
+        rest |= {"reference": x[~queries], "reference_labels": labels[~queries], "reference_apart": camera[~queries]}
+    expected = brute_force(x[queries], labels[queries], ALL, **rest)
+    found = measure(x[queries], labels[queries], ALL, backend=backend, **rest)
+    assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    values = measure_queries(x[queries], labels[queries], "map", **rest)
+    assert np.isnan(values).all() or np.nanmean(values) == pytest.approx(expected["map"], abs=1e-12)

@@ -48,14 +48,20 @@ def lookup_of(
     *,
     distance: Distance,
     ties: Ties,
+    groups: tuple[Integers, Integers] | None = None,
 ) -> Lookup:
-    """Queries to be looked up in a reference, or among themselves (each without itself, removed by its index)."""
+    """Queries to be looked up in a reference, or among themselves (each without itself, removed by its index).
+
+    groups: numbers of the parts of classes, in order of class, of queries and of references; each query is looked up
+    among the references that are not of its own group.
+    """
+    own, other = groups or (None, None)
     space = space_of(distance, raw) if reference is None else space_of(distance, raw, reference)
-    queries = points_of(raw, classes, space)
-    if reference is None:
-        return Lookup(queries, queries, np.arange(len(queries)), space, ties)
-    references = points_of(reference, reference_classes, space)
-    return Lookup(queries, references, np.full(len(queries), -1), space, ties)
+    queries = points_of(raw, classes, space, own)
+    references = queries if reference is None else points_of(reference, reference_classes, space, other)
+    nowhere = np.full(len(queries), -1)
+    own_cell = np.arange(len(queries)) if reference is None and groups is None else nowhere
+    return Lookup(queries, references, own_cell, space, ties, apart=groups is not None)
 
 
 def rank_relevant(lookup: Lookup, limits: Limits, threads: int | None, backend: Backend = ON_CPU) -> Iterator[Ranks]:

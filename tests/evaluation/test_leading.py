@@ -84,6 +84,7 @@ def test_nothing_is_chosen_after_the_last_piece(monkeypatch):
         whole = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *args, name=name, whole=whole: (events.append(name), whole(*args))[1])
     monkeypatch.setattr(leading, "WORTHWHILE", 0)
+    monkeypatch.setattr(tiles, "STEPS", 1)
     x, labels = clustered(40, 8, width=64)
     measure(x, labels, ["map_at_r"], threads=1)
     assert events == ["_count"]  # all of it is one tile

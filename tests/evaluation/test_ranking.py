@@ -52,6 +52,33 @@ def test_rows_of_several_chunks(monkeypatch):
     assert measure(x[queries], labels[queries], wanted, **rest) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("columns", [3, 64])
+@pytest.mark.parametrize("first", [0, 13])
+def test_tiles_bring_every_pair_together_once(columns, first):
+    x, labels = some_of_everything(quantise=False)
+    lookup = ranks.lookup_of(x, labels, None, labels, distance="euclidean", ties="pessimistic")
+    last, count = 57, np.zeros((len(x), len(x)), dtype=int)
+    for tile in tiles.tiles_of(lookup, first, last, 10, columns):
+        count[tile.q0 : tile.q1, tile.n0 : tile.n1] += 1
+        if tile.both:
+            count[tile.n0 : tile.n1, tile.q0 : tile.q1] += 1
+    assert (count[first:last] == 1).all()
+    assert count[:first].sum() == count[last:].sum() == 0
+
+
+def test_classes_too_large_to_be_looked_at_together():
+    sizes = [kernels.SHARED + 20, 3, 40]
+    x, labels = clustered(3, sizes, width=4, spread=1.5)
+    wanted, some = ["map", "map_at_r", "mrr"], slice(0, 9)
+    alone = {name: measure_queries(x, labels, name)[some] for name in wanted}
+    for q in range(9):
+        others = np.arange(len(x)) != q
+        query, rest = (x[q : q + 1], labels[q : q + 1]), {"reference": x[others], "reference_labels": labels[others]}
+        expected = brute_force(*query, wanted, **rest)
+        assert measure(*query, wanted, **rest) == pytest.approx(expected, abs=1e-12)
+        assert {name: values[q] for name, values in alone.items()} == pytest.approx(expected, abs=1e-12)
+
+
 def test_cells_are_distinct_and_account_for_every_item():
     x, labels = some_of_everything(quantise=True)
     found = points.points_of(x, labels, points.space_of("euclidean", x))

@@ -168,13 +168,73 @@ def set_floors(job: Job) -> None:
 
 
 @compiled()
-def distances_between(cells: Cells, begin: int, size: int) -> Any:
-    """The squared distances (size x size) of all pairs of cells in begin .. begin + size."""
-    between = np.zeros((size, size))
+def rows_in_double(cells: Cells, begin: int, size: int) -> Any:
+    """The embeddings of the cells begin .. begin + size times their factors, in float64 (size x D)."""
+    if len(cells.double):
+        return scaled(cells.double, cells.item, cells.factor, begin, size)
+    return scaled(cells.single, cells.item, cells.factor, begin, size)
+
+
+@compiled()
+def scaled(raw: Any, items: Integers, factors: Floats, begin: int, size: int) -> Any:
+    """Some rows times their factors, in float64."""
+    rows = np.empty((size, raw.shape[1]))
     for i in range(size):
-        for j in range(i):
-            between[i, j] = between[j, i] = distance_of(cells, begin + i, cells, begin + j)
+        item, factor = items[begin + i], factors[begin + i]
+        for k in range(raw.shape[1]):
+            rows[i, k] = np.float64(raw[item, k]) * factor
+    return rows
+
+
+@compiled("reassoc", "nsz", "contract")
+def distances_from(row: Floats, rows: Any, count: int, found: Any) -> None:
+    """The squared distances from a row to the first ``count`` of others; four of them at once, which shares loads."""
+    done = 0
+    while done + 4 <= count:
+        one, two, three, four = rows[done], rows[done + 1], rows[done + 2], rows[done + 3]
+        a = b = c = d = 0.0
+        for k in range(len(row)):
+            value = row[k]
+            a += (value - one[k]) ** 2
+            b += (value - two[k]) ** 2
+            c += (value - three[k]) ** 2
+            d += (value - four[k]) ** 2
+        found[done], found[done + 1], found[done + 2], found[done + 3] = a, b, c, d
+        done += 4
+    for j in range(done, count):
+        total = 0.0
+        for k in range(len(row)):
+            total += (row[k] - rows[j, k]) ** 2
+        found[j] = total
+
+
+@compiled()
+def distances_between(queries: Cells, q: int, count: int, items: Cells, begin: int, size: int, mirrored: bool) -> Any:
+    """The squared distances (count x size) of query cells q .. from item cells begin ..; mirrored: the same cells."""
+    between, rows = np.zeros((count, size)), rows_in_double(items, begin, size)
+    others = rows if mirrored else rows_in_double(queries, q, count)
+    for i in range(count):
+        distances_from(others[i], rows, i if mirrored else size, between[i])
+        if mirrored:
+            for j in range(i):
+                between[j, i] = between[i, j]
     return between
+
+
+@compiled()
+def in_order(distances: Floats) -> Any:
+    """The order in which distances ascend. Of few, the place of each is the number of smaller ones."""
+    if len(distances) > 2 * FEW:
+        return np.argsort(distances)
+    order = np.empty(len(distances), np.intp)
+    for k in range(len(distances)):
+        value, place = distances[k], np.uintp(0)
+        for j in range(np.uintp(k)):
+            place += np.uintp(distances[j] <= value)
+        for j in range(np.uintp(k + 1), np.uintp(len(distances))):
+            place += np.uintp(distances[j] < value)
+        order[place] = k
+    return order
 
 
 @compiled()
@@ -185,14 +245,20 @@ def rank_positives(job: Job, own_cell: Integers, left_out: Any, ties_share: bool
     relevant items although they are of its class. ties_share: equally close items have the place of the first of
     them. mirrored: the queries are the items, so that each distance serves both of its items.
     """
-    near, items = job.near, job.items
-    begun, between = -1, np.empty((0, 0))
-    for row in range(len(near.own_begin)):
-        q, entry, begin = job.first + row, near.begin[row], near.own_begin[row]
-        size = near.own_end[row] - begin
-        shared = mirrored and size <= SHARED
-        if shared and begin != begun:
-            begun, between = begin, distances_between(items, begin, size)
+    near, items, last = job.near, job.items, job.first + len(job.near.own_begin)
+    begins, ends = near.own_begin, near.own_end
+    start, stop, between = 0, 0, np.empty((0, 0))  # query cells start .. stop have their distances in ``between``
+    for row in range(len(begins)):
+        q, entry, begin, size = job.first + row, near.begin[row], begins[row], ends[row] - begins[row]
+        shared = size <= SHARED
+        if shared and mirrored and not start <= q < stop:
+            start, stop = begin, begin + size
+            between = distances_between(items, begin, size, items, begin, size, True)
+        elif shared and not start <= q < stop:
+            start, stop, other = q, q + 1, row + 1
+            while stop < min(last, q + SHARED) and begins[other] == begin and ends[other] == begin + size:
+                stop, other = stop + 1, other + 1
+            between = distances_between(job.queries, q, stop - q, items, begin, size, False)
         cells = np.empty(near.begin[row + 1] - entry, np.int64)
         distances = np.empty(len(cells))
         found = 0
@@ -201,9 +267,9 @@ def rank_positives(job: Job, own_cell: Integers, left_out: Any, ties_share: bool
                 continue
             if n != own_cell[row] or items.copies[n] > 1:
                 cells[found] = n
-                distances[found] = between[q - begin, n - begin] if shared else distance_of(job.queries, q, items, n)
+                distances[found] = between[q - start, n - begin] if shared else distance_of(job.queries, q, items, n)
                 found += 1
-        for k in np.argsort(distances):
+        for k in in_order(distances):
             near.distance[entry] = distances[k]
             near.copies[entry] = items.copies[cells[k]] - (cells[k] == own_cell[row])
             entry += 1

@@ -16,8 +16,12 @@ from powerbench.evaluation.ranking.leading import Leading, Vectors
 from powerbench.evaluation.ranking.near import Lookup, again, merged
 from powerbench.evaluation.ranking.structures import Job, Tally
 
-ROWS, COLUMNS = 512, 1024
-"""A tile of 2 MiB: about what a core's cache holds, and enough work for a product to be fast."""
+ROWS, COLUMNS = 1024, 512
+"""A tile of 2 MiB: about what a core's cache holds, and enough work for a product to be fast. OpenBLAS makes more rows
+than columns faster than the other way round, by 5 to 10 % where there are few dimensions."""
+
+STEPS = 4
+"""Pieces into which rows are cut where a tile would lie across the diagonal and meet its own pairs twice."""
 
 
 class Tile(NamedTuple):
@@ -34,14 +38,22 @@ def tiles_of(lookup: Lookup, first: int, last: int, rows: int, columns: int) -> 
     """Tiles that bring every query cell first .. last together with every reference cell once."""
     for q0 in range(first, last, rows):
         q1 = min(q0 + rows, last)
-        one_way = [(0, first), (q0, q1), (last, len(lookup.references))]
-        two_way = [(q1, last)]
         if not lookup.within_itself:
-            one_way, two_way = [(0, len(lookup.references))], []
-        for ranges, both in ((one_way, False), (two_way, True)):
-            for begin, end in ranges:
-                for n0 in range(begin, end, columns):
-                    yield Tile(q0, q1, n0, min(n0 + columns, end), both)
+            yield from _strip(q0, q1, 0, len(lookup.references), columns, False)
+            continue
+        yield from _strip(q0, q1, 0, first, columns, False)
+        step = -(-rows // STEPS)
+        for a in range(q0, q1, step):
+            b = min(a + step, q1)
+            yield from _strip(a, b, a, b, columns, False)
+            yield from _strip(a, b, b, q1, columns, True)
+        yield from _strip(q0, q1, last, len(lookup.references), columns, False)
+        yield from _strip(q0, q1, q1, last, columns, True)
+
+
+def _strip(q0: int, q1: int, begin: int, end: int, columns: int, both: bool) -> Iterator[Tile]:
+    for n0 in range(begin, end, columns):
+        yield Tile(q0, q1, n0, min(n0 + columns, end), both)
 
 
 def count_on_cpu(lookup: Lookup, job: Job, threads: int | None) -> list[Tally]:

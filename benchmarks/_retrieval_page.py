@@ -102,7 +102,8 @@ def write(rows: Rows, grown: Rows, folder: Path) -> None:
         million=_million(growth),
     )
     (folder / "retrieval.md").write_text(page, encoding="utf-8")
-    _plot(growth, folder / "retrieval.png")
+    if growth:
+        _plot(growth, folder / "retrieval.png")
 
 
 def _pairs(rows: Rows) -> list[Pair]:

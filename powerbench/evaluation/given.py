@@ -17,16 +17,27 @@ LABELS: dict[str, tuple[type, ...]] = {"whole numbers": (int, np.integer), "text
 
 @dataclass(frozen=True)
 class Given:
-    """Queries with dense class numbers, and what they are looked up in: a reference, or (None) themselves."""
+    """Queries with dense class numbers, and what they are looked up in: a reference, or (None) themselves.
+
+    groups: of queries and of references, numbers of class and second label together; None without second labels.
+    """
 
     queries: Embeddings
     classes: Integers
     reference: Embeddings | None
     reference_classes: Integers
+    groups: tuple[Integers, Integers] | None
 
     @staticmethod
     def checked(
-        embeddings: Any, labels: Any, reference: Any, reference_labels: Any, distance: Distance, ties: Ties
+        embeddings: Any,
+        labels: Any,
+        reference: Any,
+        reference_labels: Any,
+        distance: Distance,
+        ties: Ties,
+        apart: Any,
+        reference_apart: Any,
     ) -> Given:
         """The arguments of ``measure``; ValueError for what cannot be measured."""
         for name, value, choices in (("ties", ties, get_args(Ties)), ("distance", distance, get_args(Distance))):
@@ -34,19 +45,24 @@ class Given:
                 raise ValueError(f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}")
         if (reference is None) != (reference_labels is None):
             raise ValueError("reference and reference_labels go together")
+        if (reference_apart is None) != (apart is None or reference is None):
+            raise ValueError("reference_apart is needed where there are apart and reference, and only there")
         queries = checked_embeddings(embeddings, "embeddings")
         gallery = None if reference is None else checked_embeddings(reference, "reference")
         if gallery is not None and gallery.shape[1] != queries.shape[1]:
             raise ValueError(f"embeddings have {queries.shape[1]} dimensions, the reference has {gallery.shape[1]}")
         sizes = len(queries), None if gallery is None else len(gallery)
         own, other = checked_classes(labels, sizes[0], reference_labels, sizes[1])
-        return Given(queries, own, gallery, other)
+        if apart is None:
+            return Given(queries, own, gallery, other, None)
+        seconds = checked_classes(apart, sizes[0], reference_apart, sizes[1], ("apart", "reference_apart"))
+        step = 1 + max(int(second.max(initial=0)) for second in seconds)
+        return Given(queries, own, gallery, other, (own * step + seconds[0], other * step + seconds[1]))
 
     def lookup(self, distance: Distance, ties: Ties) -> Lookup:
         """The queries, ready to be ranked."""
-        return lookup_of(
-            self.queries, self.classes, self.reference, self.reference_classes, distance=distance, ties=ties
-        )
+        some, more = (self.queries, self.classes), (self.reference, self.reference_classes)
+        return lookup_of(*some, *more, distance=distance, ties=ties, groups=self.groups)
 
 
 def checked_embeddings(given: Any, name: str) -> Embeddings:
@@ -67,16 +83,20 @@ def checked_embeddings(given: Any, name: str) -> Embeddings:
 
 
 def checked_classes(
-    labels: Any, count: int, reference_labels: Any, reference_count: int | None
+    labels: Any,
+    count: int,
+    reference_labels: Any,
+    reference_count: int | None,
+    names: tuple[str, str] = ("labels", "reference_labels"),
 ) -> tuple[Integers, Integers]:
     """Dense class numbers of the queries and of the reference (of the queries again without one)."""
-    own, what = _checked(labels, count, "labels")
+    own, what = _checked(labels, count, names[0])
     if reference_count is None:
         dense = np.unique(own, return_inverse=True)[1]
         return dense, dense
-    other, other_what = _checked(reference_labels, reference_count, "reference_labels")
+    other, other_what = _checked(reference_labels, reference_count, names[1])
     if count and reference_count and what != other_what:
-        raise ValueError(f"labels are {what} but reference_labels are {other_what}")
+        raise ValueError(f"{names[0]} are {what} but {names[1]} are {other_what}")
     if own.dtype.kind != other.dtype.kind:  # int64 and uint64 would become float64
         own, other = own.astype(object), other.astype(object)
     dense = np.unique(np.concatenate([own, other]), return_inverse=True)[1]

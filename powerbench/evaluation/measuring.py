@@ -27,6 +27,8 @@ def measure(
     *,
     reference: Any = None,
     reference_labels: Any = None,
+    apart: Any = None,
+    reference_apart: Any = None,
     distance: Distance = "euclidean",
     ties: Ties = "pessimistic",
     clusters: int | None = None,
@@ -42,6 +44,8 @@ def measure(
     or in ``reference`` (M x D, with ``reference_labels``) if one is given. Values are means over the
     queries that have a relevant item; if none has, NaN, with a warning.
 
+    apart, reference_apart: a second label of each item; what agrees with a query in both labels is left out for it, as
+    re-identification leaves out the same person seen by the same camera. Matters to retrieval metrics only.
     distance: ``euclidean``, on the embeddings as given, or ``cosine``; metrics whose names begin
     with ``c_`` are measured with cosine distance in either case.
     ties: where relevant and irrelevant items are equally close, ``pessimistic`` ranks the
@@ -56,7 +60,7 @@ def measure(
     metric.
     """
     asked = list(dict.fromkeys(parsed(name) for name in metrics))
-    given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties)
+    given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties, apart, reference_apart)
     checked_threads(threads)
     settings = kmeans or KMeans()
     settings = replace(settings, clusters=settings.clusters if clusters is None else clusters)
@@ -80,6 +84,8 @@ def measure_queries(
     *,
     reference: Any = None,
     reference_labels: Any = None,
+    apart: Any = None,
+    reference_apart: Any = None,
     distance: Distance = "euclidean",
     ties: Ties = "pessimistic",
     threads: int | None = None,
@@ -89,7 +95,7 @@ def measure_queries(
     asked = parsed(metric)
     if asked.family != "retrieval":
         raise ValueError(f"{asked.name} has no value for single queries")
-    given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties)
+    given = Given.checked(embeddings, labels, reference, reference_labels, distance, ties, apart, reference_apart)
     checked_threads(threads)
     lookup = given.lookup(_distance(asked, distance), ties)
     return per_query(asked, rank_relevant(lookup, limits_of([asked]), threads, backend), lookup)

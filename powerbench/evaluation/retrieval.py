@@ -69,14 +69,17 @@ def values_of(metric: Metric, ranks: Ranks, ties: Ties) -> Floats:
 
 
 def means_of(metrics: Sequence[Metric], ranked: Iterable[Ranks], lookup: Lookup) -> list[float]:
-    """Means over all queries that have a relevant item (NaN if none has); of ``class_recall``, over classes' means."""
+    """Means over all queries that have a relevant item (NaN if none has); of ``class_recall``, over classes' means.
+
+    Values are added one after another, so that it does not matter in which portions they come.
+    """
     classes = int(lookup.queries.classes.max(initial=-1)) + 1
     sums, counts = np.zeros((len(metrics), classes)), np.zeros(classes)
     for ranks in ranked:
         of_query = lookup.queries.classes[ranks.queries]
         counts += np.bincount(of_query, ranks.copies, classes)
         for row, metric in enumerate(metrics):
-            sums[row] += np.bincount(of_query, values_of(metric, ranks, lookup.ties) * ranks.copies, classes)
+            np.add.at(sums[row], of_query, values_of(metric, ranks, lookup.ties) * ranks.copies)
     some = counts > 0
     if not some.any():
         return [float("nan")] * len(metrics)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,6 @@ from torch import Tensor
 
 from powerbench.config.schema import ExperimentConfig
 from powerbench.errors import UserError, nearest
-from powerbench.evaluation.apart import apart_groups, mean_values
 from powerbench.evaluation.clustering import KMeans
 from powerbench.evaluation.embedding import measurable
 from powerbench.evaluation.measuring import measure
@@ -97,22 +98,23 @@ def measure_split(
     labels = index.labels[split.items, config.tester.label_hierarchy_level]
     apart = None if split.apart_level is None else index.labels[split.items, split.apart_level]
 
+    def rows(values: NDArray[Any] | None, some: Items | None) -> NDArray[Any] | None:
+        return None if values is None or some is None else values[some]
+
     def measured(query: Items, reference: Items | None) -> dict[str, float]:
         return measure(
             array[query],
             labels[query],
             metrics,
-            reference=None if reference is None else array[reference],
-            reference_labels=None if reference is None else labels[reference],
+            reference=rows(array, reference),
+            reference_labels=rows(labels, reference),
+            apart=rows(apart, query),
+            reference_apart=rows(apart, reference),
             ties=config.ties,
             kmeans=KMeans(**config.clustering.model_dump()),
             threads=config.threads_per_run,
             backend=backend_of(config),
         )
 
-    if apart is None:
-        draws = [measured(query, reference) for query, reference in split.rows()]
-    else:
-        grouped = [apart_groups(labels, apart, query, reference) for query, reference in split.rows()]
-        draws = [mean_values([(measured(*part), len(part[0])) for part in parts], metrics) for parts in grouped]
-    return mean_values([(values, 1) for values in draws], metrics)
+    draws = [measured(query, reference) for query, reference in split.rows()]
+    return {name: math.fsum(values[name] for values in draws) / len(draws) for name in draws[0]}

@@ -246,6 +246,9 @@ def test_metrics_are_named_canonically_and_once():
         ({"ties": "random"}, "pessimistic, optimistic or expected"),
         ({"reference": np.ones((2, 2))}, "go together"),
         ({"reference_labels": [0, 1]}, "go together"),
+        ({"apart": [0, 1], "reference": np.eye(2), "reference_labels": [0, 1]}, "reference_apart is needed"),
+        ({"reference_apart": [0, 1]}, "reference_apart is needed"),
+        ({"apart": [0, 0.5]}, "apart must be whole numbers or texts"),
         ({"reference": np.ones((2, 3)), "reference_labels": [0, 1]}, "2 dimensions, the reference has 3"),
         (
             {"reference": np.ones((2, 2)), "reference_labels": ["a", "b"]},

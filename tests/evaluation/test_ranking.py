@@ -36,8 +36,7 @@ def test_nothing_depends_on_how_the_work_is_cut(monkeypatch, quantise, ties, wit
         monkeypatch.setattr(tiles, "COLUMNS", columns)
         monkeypatch.setattr(near, "POSITIVES_AT_A_TIME", positives)
         monkeypatch.setattr(ranks, "ENTRIES_AT_A_TIME", entries)
-        found = measure(x, labels, ALL, ties=ties, threads=threads, **reference)
-        assert found == pytest.approx(expected, abs=1e-15)
+        assert measure(x, labels, ALL, ties=ties, threads=threads, **reference) == expected
 
 
 def test_rows_of_several_chunks(monkeypatch):
@@ -50,6 +49,34 @@ def test_rows_of_several_chunks(monkeypatch):
     rest = {"reference": x, "reference_labels": labels}
     expected = brute_force(x[queries], labels[queries], wanted, **rest)
     assert measure(x[queries], labels[queries], wanted, **rest) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("columns", [3, 64])
+@pytest.mark.parametrize("first", [0, 13])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_tiles_bring_every_pair_together_once(columns, first, steps):
+    x, labels = some_of_everything(quantise=False)
+    lookup = ranks.lookup_of(x, labels, None, labels, distance="euclidean", ties="pessimistic")
+    last, count = 57, np.zeros((len(x), len(x)), dtype=int)
+    for tile in tiles.tiles_of(lookup, first, last, 10, columns, steps):
+        count[tile.q0 : tile.q1, tile.n0 : tile.n1] += 1
+        if tile.both:
+            count[tile.n0 : tile.n1, tile.q0 : tile.q1] += 1
+    assert (count[first:last] == 1).all()
+    assert count[:first].sum() == count[last:].sum() == 0
+
+
+def test_classes_too_large_to_be_looked_at_together():
+    sizes = [kernels.SHARED + 20, 3, 40]
+    x, labels = clustered(3, sizes, width=4, spread=1.5)
+    wanted, some = ["map", "map_at_r", "mrr"], slice(0, 9)
+    alone = {name: measure_queries(x, labels, name)[some] for name in wanted}
+    for q in range(9):
+        others = np.arange(len(x)) != q
+        query, rest = (x[q : q + 1], labels[q : q + 1]), {"reference": x[others], "reference_labels": labels[others]}
+        expected = brute_force(*query, wanted, **rest)
+        assert measure(*query, wanted, **rest) == pytest.approx(expected, abs=1e-12)
+        assert {name: values[q] for name, values in alone.items()} == pytest.approx(expected, abs=1e-12)
 
 
 def test_cells_are_distinct_and_account_for_every_item():
@@ -211,3 +238,30 @@ def test_values_of_single_queries():
     assert values.shape == labels.shape
     np.testing.assert_array_equal(np.isnan(values), np.bincount(labels)[labels] == 1)
     assert np.nanmean(values) == pytest.approx(measure(x, labels, ["map_at_r"])["map_at_r"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    cameras=st.integers(1, 4),
+    grain=st.sampled_from([0, 1.0]),
+    seed=st.integers(0, 10**6),
+    ties=st.sampled_from(["pessimistic", "optimistic"]),
+    share=st.sampled_from([None, 0.4]),
+    backend=st.sampled_from([ON_CPU, *BACKENDS]),
+)
+@pytest.mark.filterwarnings("ignore:no query")
+def test_references_of_the_same_class_and_camera_are_left_out(sizes, cameras, grain, seed, ties, share, backend):
+    x, labels = clustered(len(sizes), sizes, width=3, spread=2.0, seed=seed, normalise=False)
+    camera = np.random.default_rng(seed + 1).integers(0, cameras, len(x))
+    if grain:
+        x = np.round(x / grain) * np.float32(grain)
+    queries = np.random.default_rng(seed).random(len(x)) < (share or 2)
+    rest = {"apart": camera[queries], "ties": ties}
+    if share:
+        rest |= {"reference": x[~queries], "reference_labels": labels[~queries], "reference_apart": camera[~queries]}
+    expected = brute_force(x[queries], labels[queries], ALL, **rest)
+    found = measure(x[queries], labels[queries], ALL, backend=backend, **rest)
+    assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    values = measure_queries(x[queries], labels[queries], "map", **rest)
+    assert np.isnan(values).all() or np.nanmean(values) == pytest.approx(expected["map"], abs=1e-12)

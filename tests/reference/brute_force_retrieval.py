@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 
 
-def neighbours(queries, gallery, own_index):
+def neighbours(queries, gallery, own_index, left_out=lambda i, j: False):
     """For each query the items in order of distance, as groups of equally distant ones (to 12 digits)."""
     for i, query in enumerate(np.asarray(queries, dtype=np.float64)):
         distances = ((np.asarray(gallery, dtype=np.float64) - query) ** 2).sum(axis=1)
         groups = []
         for j in np.argsort(distances):
-            if own_index and j == i:
+            if (own_index and j == i) or left_out(i, j):
                 continue
             if groups and distances[j] - distances[groups[-1][0]] <= 1e-12 * distances[j] + 1e-28:
                 groups[-1].append(j)
@@ -61,15 +61,22 @@ def orders(groups, ties):
 
 
 def brute_force(
-    embeddings, labels, metrics, reference=None, reference_labels=None, ties="pessimistic", distance="euclidean"
-):
+    embeddings, labels, metrics, reference=None, reference_labels=None, ties="pessimistic", distance="euclidean",
+    apart=None, reference_apart=None,
+):  # fmt: skip
     """What ``measure`` should give."""
     own = reference is None
-    gallery, gallery_labels = (embeddings, labels) if own else (reference, reference_labels)
+    gallery, gallery_labels, gallery_apart = (
+        (embeddings, labels, apart) if own else (reference, reference_labels, reference_apart)
+    )
+
+    def left_out(i, j):
+        return apart is not None and apart[i] == gallery_apart[j] and labels[i] == gallery_labels[j]
+
     found, classes = {metric: [] for metric in metrics}, []
     if distance == "cosine":
         embeddings, gallery = of_length_one(embeddings), of_length_one(gallery)
-    for i, groups in enumerate(neighbours(embeddings, gallery, own)):
+    for i, groups in enumerate(neighbours(embeddings, gallery, own, left_out)):
         relevance = [[bool(gallery_labels[j] == labels[i]) for j in group] for group in groups]
         if not any(itertools.chain(*relevance)):
             continue

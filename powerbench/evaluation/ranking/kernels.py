@@ -19,6 +19,12 @@ from powerbench.evaluation.ranking.structures import Cells, Counts, Floats, Inte
 CHUNK = 32
 """Scores that are looked at together: a chunk without any score above its bound is left at once."""
 
+HITS = 16
+"""Pairs for each column of a tile that are collected before they are counted, query by query."""
+
+FEW = 128
+"""Distances among which a place is found by looking at all of them."""
+
 SHARED = 1024
 """Items of a class up to which all their distances are held at once, 8 MiB."""
 
@@ -57,55 +63,69 @@ def reach(one: float, other: float, rule: Rules) -> float:
 def count_pairs(rows: Integers, columns: Integers, products: Any, found: int, job: Job) -> None:
     """Count ``found`` pairs of query cell and irrelevant item cell, given by the product of their float32 copies.
 
-    Arrays are taken out of the job before the loop: taking one out costs as much as counting does.
+    Pairs of a query stand together, so that its relevant items stay in the cache, and are looked through once for what
+    all of them leave within the limits. Arrays are taken out of the job before the loop: taking one out costs as much
+    as counting does.
     """
     first, rule = job.first, job.rule
-    begins, distance = job.near.begin, job.near.distance
+    begins, distance, ties_lose = job.near.begin, job.near.distance, rule.ties_lose
     place, limit, first_limit = job.near.place, job.near.limit, job.near.first_limit
     closer, as_close, live, seen = job.tally.closer, job.tally.as_close, job.tally.live, job.tally.seen
-    counts = as_close if rule.ties_lose else closer
+    counts = as_close if ties_lose else closer
     query_square, query_length = job.queries.square, job.queries.length
     square, length, copies = job.items.square, job.items.length, job.items.copies
-    for k in range(found):
-        q, n = rows[k], columns[k]
+    k = 0
+    while k < found:
+        q = rows[k]
         row = q - first
-        begin = begins[row]
+        begin, of_all, own_square, own_length = begins[row], 0, query_square[q], query_length[q]
         end = begin + live[row]
-        squared = query_square[q] + square[n] - 2 * np.float64(products[k])
-        doubt = 2 * reach(query_length[q], length[n], rule)
-        if begin == end or squared - doubt > distance[end - 1]:
-            continue
-        beaten = first_beyond(distance, begin, end, squared + doubt, False)
-        equalled = first_beyond(distance, begin, beaten, squared - doubt, True)
-        if beaten != equalled:
-            exact = np.sqrt(distance_of(job.queries, q, job.items, n))
-            upper = exact * (1 + rule.tolerance) + rule.rounding
-            lower = max(0.0, exact * (1 - rule.tolerance) - rule.rounding)
-            beaten = first_beyond(distance, begin, end, upper * upper, False)
-            equalled = first_beyond(distance, begin, beaten, lower * lower, True)
-        if beaten < end:
-            closer[beaten] += copies[n]
-        if equalled < end:
-            as_close[equalled] += copies[n]
-        if (equalled if rule.ties_lose else beaten) < end:
-            now = live[row]
-            limits = (place, limit[row], first_limit[row])
-            live[row], seen[row] = still_live(begin, now, seen[row] + copies[n], limits, counts)
+        farthest = distance[end - 1] if begin < end else -np.inf
+        while k < found and rows[k] == q:
+            n, squared = columns[k], own_square - 2 * np.float64(products[k])
+            squared += square[n]
+            doubt = 2 * reach(own_length, length[n], rule)
+            k += 1
+            if squared - doubt > farthest:
+                continue
+            beaten = first_beyond(distance, begin, end, squared + doubt)
+            equalled = beaten
+            if beaten > begin and distance[beaten - 1] >= squared - doubt:
+                exact = np.sqrt(distance_of(job.queries, q, job.items, n))
+                upper = exact * (1 + rule.tolerance) + rule.rounding
+                lower = max(0.0, exact * (1 - rule.tolerance) - rule.rounding)
+                beaten = first_beyond(distance, begin, end, upper * upper)
+                equalled = first_beyond(distance, begin, beaten, np.nextafter(lower * lower, -1.0))
+            if beaten < end:
+                closer[beaten] += copies[n]
+            if equalled < end:
+                as_close[equalled] += copies[n]
+            of_all += copies[n] if (equalled if ties_lose else beaten) < end else 0
+        if of_all:
+            now, limits = live[row], (place, limit[row], first_limit[row])
+            live[row], seen[row] = still_live(begin, now, seen[row] + of_all, limits, counts)
             if live[row] != now:
                 set_floor(row, job)
 
 
-@compiled()
-def first_beyond(distances: Floats, begin: int, end: int, value: float, or_equal: bool) -> int:
-    """The first of the ascending ``distances`` in begin .. end that is larger than ``value`` (or equal to it)."""
-    low, high = begin, end
-    while low < high:
-        middle = (low + high) // 2
-        if distances[middle] > value or (or_equal and distances[middle] == value):
+@compiled(inlined=True)
+def first_beyond(distances: Floats, begin: int, end: int, value: float) -> int:
+    """The first of the ascending ``distances`` in begin .. end that is larger than ``value``.
+
+    Counting those that are not, several at once, is faster than steps of which each has to be guessed. Indices are
+    unsigned because numba would look for negative ones, which keeps the loop from being vectorised.
+    """
+    low, high = np.uintp(begin), np.uintp(end)
+    while high - low > np.uintp(FEW):
+        middle = (low + high) >> np.uintp(1)
+        if distances[middle] > value:
             high = middle
         else:
-            low = middle + 1
-    return low
+            low = middle + np.uintp(1)
+    place = low
+    for k in range(low, high):
+        place += np.uintp(distances[k] <= value)
+    return int(np.intp(place))
 
 
 @compiled()
@@ -122,7 +142,7 @@ def still_live(begin: int, live: int, seen: int, near: Any, counts: Counts) -> t
     return live, seen
 
 
-@compiled()
+@compiled(inlined=True)
 def set_floor(row: int, job: Job) -> None:
     """Set the score below which an item is farther than all of a query's live relevant items, whatever the rounding."""
     live, q = job.tally.live[row], job.first + row
@@ -148,39 +168,108 @@ def set_floors(job: Job) -> None:
 
 
 @compiled()
-def distances_between(cells: Cells, begin: int, size: int) -> Any:
-    """The squared distances (size x size) of all pairs of cells in begin .. begin + size."""
-    between = np.zeros((size, size))
+def rows_in_double(cells: Cells, begin: int, size: int) -> Any:
+    """The embeddings of the cells begin .. begin + size times their factors, in float64 (size x D)."""
+    if len(cells.double):
+        return scaled(cells.double, cells.item, cells.factor, begin, size)
+    return scaled(cells.single, cells.item, cells.factor, begin, size)
+
+
+@compiled()
+def scaled(raw: Any, items: Integers, factors: Floats, begin: int, size: int) -> Any:
+    """Some rows times their factors, in float64."""
+    rows = np.empty((size, raw.shape[1]))
     for i in range(size):
-        for j in range(i):
-            between[i, j] = between[j, i] = distance_of(cells, begin + i, cells, begin + j)
+        item, factor = items[begin + i], factors[begin + i]
+        for k in range(raw.shape[1]):
+            rows[i, k] = np.float64(raw[item, k]) * factor
+    return rows
+
+
+@compiled("reassoc", "nsz", "contract")
+def distances_from(row: Floats, rows: Any, count: int, found: Any) -> None:
+    """The squared distances from a row to the first ``count`` of others; four of them at once, which shares loads."""
+    done = 0
+    while done + 4 <= count:
+        one, two, three, four = rows[done], rows[done + 1], rows[done + 2], rows[done + 3]
+        a = b = c = d = 0.0
+        for k in range(len(row)):
+            value = row[k]
+            a += (value - one[k]) ** 2
+            b += (value - two[k]) ** 2
+            c += (value - three[k]) ** 2
+            d += (value - four[k]) ** 2
+        found[done], found[done + 1], found[done + 2], found[done + 3] = a, b, c, d
+        done += 4
+    for j in range(done, count):
+        total = 0.0
+        for k in range(len(row)):
+            total += (row[k] - rows[j, k]) ** 2
+        found[j] = total
+
+
+@compiled()
+def distances_between(queries: Cells, q: int, count: int, items: Cells, begin: int, size: int, mirrored: bool) -> Any:
+    """The squared distances (count x size) of query cells q .. from item cells begin ..; mirrored: the same cells."""
+    between, rows = np.zeros((count, size)), rows_in_double(items, begin, size)
+    others = rows if mirrored else rows_in_double(queries, q, count)
+    for i in range(count):
+        distances_from(others[i], rows, i if mirrored else size, between[i])
+        if mirrored:
+            for j in range(i):
+                between[j, i] = between[i, j]
     return between
 
 
 @compiled()
-def rank_positives(job: Job, own_cell: Integers, ties_share: bool, mirrored: bool) -> None:
+def in_order(distances: Floats) -> Any:
+    """The order in which distances ascend. Of few, the place of each is the number of smaller ones."""
+    if len(distances) > 2 * FEW:
+        return np.argsort(distances)
+    order = np.empty(len(distances), np.intp)
+    for k in range(len(distances)):
+        value, place = distances[k], np.uintp(0)
+        for j in range(np.uintp(k)):
+            place += np.uintp(distances[j] <= value)
+        for j in range(np.uintp(k + 1), np.uintp(len(distances))):
+            place += np.uintp(distances[j] < value)
+        order[place] = k
+    return order
+
+
+@compiled()
+def rank_positives(job: Job, own_cell: Integers, left_out: Any, ties_share: bool, mirrored: bool) -> None:
     """Fill in distance, copies and place of the relevant items of a job's queries.
 
-    own_cell: the cell of ``items`` that holds the query itself, or -1. ties_share: equally close items have the
-    place of the first of them. mirrored: the queries are the items, so that each distance serves both of its items.
+    own_cell: the cell of ``items`` that holds the query itself, or -1. left_out: where those begin and end that are no
+    relevant items although they are of its class. ties_share: equally close items have the place of the first of
+    them. mirrored: the queries are the items, so that each distance serves both of its items.
     """
-    near, items = job.near, job.items
-    begun, between = -1, np.empty((0, 0))
-    for row in range(len(near.own_begin)):
-        q, entry, begin = job.first + row, near.begin[row], near.own_begin[row]
-        size = near.own_end[row] - begin
-        shared = mirrored and size <= SHARED
-        if shared and begin != begun:
-            begun, between = begin, distances_between(items, begin, size)
+    near, items, last = job.near, job.items, job.first + len(job.near.own_begin)
+    begins, ends = near.own_begin, near.own_end
+    start, stop, between = 0, 0, np.empty((0, 0))  # query cells start .. stop have their distances in ``between``
+    for row in range(len(begins)):
+        q, entry, begin, size = job.first + row, near.begin[row], begins[row], ends[row] - begins[row]
+        shared = size <= SHARED
+        if shared and mirrored and not start <= q < stop:
+            start, stop = begin, begin + size
+            between = distances_between(items, begin, size, items, begin, size, True)
+        elif shared and not start <= q < stop:
+            start, stop, other = q, q + 1, row + 1
+            while stop < min(last, q + SHARED) and begins[other] == begin and ends[other] == begin + size:
+                stop, other = stop + 1, other + 1
+            between = distances_between(job.queries, q, stop - q, items, begin, size, False)
         cells = np.empty(near.begin[row + 1] - entry, np.int64)
         distances = np.empty(len(cells))
         found = 0
         for n in range(begin, begin + size):
+            if left_out[0][row] <= n < left_out[1][row]:
+                continue
             if n != own_cell[row] or items.copies[n] > 1:
                 cells[found] = n
-                distances[found] = between[q - begin, n - begin] if shared else distance_of(job.queries, q, items, n)
+                distances[found] = between[q - start, n - begin] if shared else distance_of(job.queries, q, items, n)
                 found += 1
-        for k in np.argsort(distances):
+        for k in in_order(distances):
             near.distance[entry] = distances[k]
             near.copies[entry] = items.copies[cells[k]] - (cells[k] == own_cell[row])
             entry += 1
@@ -218,9 +307,10 @@ def scan_rows(products: Any, q0: int, n0: int, job: Job, bounds: bool) -> None:
     own_begins, own_ends, floor, width = job.near.own_begin, job.near.own_end, job.tally.floor, products.shape[1]
     half, near = job.items.half[n0 : n0 + width], np.empty(width + 1, np.intp)
     queries, items = job.queries.product, job.items.product
-    rows, columns, hits = np.empty(width, np.int64), np.empty(width, np.int64), np.empty(width, np.float32)
+    rows, columns, hits = room_for(HITS * width)
+    found = 0
     for i in range(products.shape[0]):
-        row, scores, found = q0 + i - job.first, products[i], 0
+        row, scores = q0 + i - job.first, products[i]
         own_begin = min(max(own_begins[row] - n0, 0), width)
         own_end = min(max(own_ends[row] - n0, 0), width)
         above = find_above(scores, half, floor[row], 0, own_begin, near, 0)
@@ -228,11 +318,12 @@ def scan_rows(products: Any, q0: int, n0: int, job: Job, bounds: bool) -> None:
         for k in range(above):
             j = near[k]
             product = product_of(queries, q0 + i, items, n0 + j) if bounds else scores[j]
-            if product > half[j] + floor[row]:
-                rows[found], columns[found], hits[found] = q0 + i, n0 + j, product
-                found += 1
-        if found:
+            rows[found], columns[found], hits[found] = q0 + i, n0 + j, product
+            found += product > half[j] + floor[row]
+        if found + width > len(rows):
             count_pairs(rows, columns, hits, found, job)
+            found = 0
+    count_pairs(rows, columns, hits, found, job)
 
 
 @compiled()
@@ -241,9 +332,11 @@ def scan_both(products: Any, q0: int, n0: int, job: Job, bounds: bool) -> None:
     own_begins, own_ends, floor, width = job.near.own_begin, job.near.own_end, job.tally.floor, products.shape[1]
     halves, floors = job.items.half, floor[n0 - job.first : n0 - job.first + width]
     half, near, items = halves[n0 : n0 + width], np.empty(width + 1, np.intp), job.items.product
-    rows, columns, hits = np.empty(2 * width, np.int64), np.empty(2 * width, np.int64), np.empty(2 * width, np.float32)
+    rows, columns, hits = room_for(HITS * width)
+    others, items_of_others, hits_of_others = room_for(HITS * width)
+    found = found_of_others = 0
     for i in range(products.shape[0]):
-        row, own_half, scores, found = q0 + i - job.first, halves[q0 + i], products[i], 0
+        row, own_half, scores = q0 + i - job.first, halves[q0 + i], products[i]
         own_begin = min(max(own_begins[row] - n0, 0), width)
         own_end = min(max(own_ends[row] - n0, 0), width)
         above = find_above_either(scores, half, floor[row], own_half, floors, 0, own_begin, near, 0)
@@ -251,14 +344,41 @@ def scan_both(products: Any, q0: int, n0: int, job: Job, bounds: bool) -> None:
         for k in range(above):
             j = near[k]
             product = product_of(items, q0 + i, items, n0 + j) if bounds else scores[j]
-            if product > half[j] + floor[row]:
-                rows[found], columns[found], hits[found] = q0 + i, n0 + j, product
-                found += 1
-            if product > own_half + floors[j]:
-                rows[found], columns[found], hits[found] = n0 + j, q0 + i, product
-                found += 1
-        if found:
+            rows[found], columns[found], hits[found] = q0 + i, n0 + j, product
+            found += product > half[j] + floor[row]
+            others[found_of_others], items_of_others[found_of_others] = n0 + j, q0 + i
+            hits_of_others[found_of_others] = product
+            found_of_others += product > own_half + floors[j]
+        if max(found, found_of_others) + width > len(rows):
             count_pairs(rows, columns, hits, found, job)
+            count_unordered(others, items_of_others, hits_of_others, found_of_others, n0, width, job)
+            found = found_of_others = 0
+    count_pairs(rows, columns, hits, found, job)
+    count_unordered(others, items_of_others, hits_of_others, found_of_others, n0, width, job)
+
+
+@compiled(inlined=True)
+def room_for(pairs: int) -> Any:
+    """For pairs of a query and an item and their product."""
+    return np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty(pairs, np.float32)
+
+
+@compiled()
+def count_unordered(
+    rows: Integers, columns: Integers, products: Any, found: int, q0: int, width: int, job: Job
+) -> None:
+    """Count pairs of the query cells q0 .. q0 + width, in any order."""
+    ends = np.zeros(width + 1, np.int64)
+    for k in range(found):
+        ends[rows[k] - q0 + 1] += 1
+    for j in range(width):
+        ends[j + 1] += ends[j]
+    ordered, ordered_columns, ordered_products = room_for(found)
+    for k in range(found):
+        place = ends[rows[k] - q0]
+        ordered[place], ordered_columns[place], ordered_products[place] = rows[k], columns[k], products[k]
+        ends[rows[k] - q0] = place + 1
+    count_pairs(ordered, ordered_columns, ordered_products, found, job)
 
 
 @compiled()

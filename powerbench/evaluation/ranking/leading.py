@@ -22,7 +22,7 @@ Singles = NDArray[np.float32]
 WIDTHS = (32, 48, 64, 80, 96, 128)
 """Lengths of bounding vectors, the length of the rest included: multiples of what BLAS likes."""
 
-WORTHWHILE = 10**10
+WORTHWHILE = 3 * 10**10
 """Multiplications below which looking for axes costs more than it can save."""
 
 LOOKS = (1 / 64, 1 / 16, 1 / 4)

@@ -45,7 +45,7 @@ class Lookup:
     """Query cells to be looked up among reference cells.
 
     own_cell: the reference cell that holds the query itself, or -1. Where ``references`` is ``queries``, each
-    product serves both of its items.
+    product serves both of its items. apart: references of the query's own group are left out for it.
     """
 
     queries: Points
@@ -53,6 +53,7 @@ class Lookup:
     own_cell: Integers
     space: Space
     ties: Ties
+    apart: bool = False
 
     @property
     def within_itself(self) -> bool:
@@ -61,18 +62,18 @@ class Lookup:
 
     def relevant(self) -> Integers:
         """The number of relevant items of each query cell."""
-        begin, end = self.own_range()
         before = np.concatenate([[0], np.cumsum(self.references.cells.copies)])
-        relevant: Integers = before[end] - before[begin] - (self.own_cell >= 0)
+        sizes = [before[end] - before[begin] for begin, end in (self.own_range(), self.left_out())]
+        relevant: Integers = sizes[0] - sizes[1] - (self.own_cell >= 0)
         return relevant
 
     def entries(self) -> Integers:
         """The number of relevant cells of each query cell."""
-        begin, end = self.own_range()
         alone = self.own_cell >= 0
         alone[alone] = self.references.cells.copies[self.own_cell[alone]] == 1
-        sizes: Integers = end - begin - alone
-        return sizes
+        sizes = [end - begin for begin, end in (self.own_range(), self.left_out())]
+        entries: Integers = sizes[0] - sizes[1] - alone
+        return entries
 
     def stages(self) -> Iterator[tuple[int, int]]:
         """Ranges of query cells whose relevant cells fit into memory together."""
@@ -100,7 +101,8 @@ class Lookup:
             first_limit=found[1],
         )
         job = self.counting(first, near)
-        rank_positives(job, self.own_cell[first:last], self.ties == "expected", self.within_itself)
+        left_out = tuple(bound[first:last] for bound in self.left_out())
+        rank_positives(job, self.own_cell[first:last], left_out, self.ties == "expected", self.within_itself)
         set_floors(job)
         return job
 
@@ -132,9 +134,18 @@ class Lookup:
 
     def own_range(self) -> tuple[Integers, Integers]:
         """Where the class of each query cell lies among the reference cells: begin and end."""
-        classes = self.references.classes
-        begin = np.searchsorted(classes, self.queries.classes, side="left")
-        return begin, np.searchsorted(classes, self.queries.classes, side="right")
+        return _ranges(self.queries.classes, self.references.classes)
+
+    def left_out(self) -> tuple[Integers, Integers]:
+        """Where the cells of its class that are left out for each query cell lie: begin and end."""
+        if not self.apart:
+            return np.zeros_like(self.own_cell), np.zeros_like(self.own_cell)
+        return _ranges(self.queries.groups, self.references.groups)
+
+
+def _ranges(some: Integers, ascending: Integers) -> tuple[Integers, Integers]:
+    """Where each number lies among ascending ones: begin and end."""
+    return np.searchsorted(ascending, some, side="left"), np.searchsorted(ascending, some, side="right")
 
 
 def again(job: Job) -> Job:

@@ -28,13 +28,14 @@ LENGTHENING = 128
 
 @dataclass(frozen=True)
 class Points:
-    """Cells: the distinct pairs of class and embedding, in order of class.
+    """Cells: the distinct pairs of group and embedding, in order of group; a group is a class or a part of one.
 
-    cells: what the kernels read (see there). classes: ascending. cell_of: the cell of each item as given.
+    cells: what the kernels read (see there). classes, groups: ascending. cell_of: the cell of each item as given.
     """
 
     cells: Cells
     classes: Integers
+    groups: Integers
     cell_of: Integers
 
     def __len__(self) -> int:
@@ -79,12 +80,16 @@ def unit_of(*sets: Embeddings) -> float:
     return float(np.ldexp(1.0, min(-int(np.frexp(peak)[1]), LARGEST_EXPONENT)))  # into the range of float32
 
 
-def points_of(raw: Embeddings, classes: Integers, space: Space) -> Points:
-    """The cells of some items: ``raw`` N x D, C-contiguous; ``classes``: one dense number an item."""
+def points_of(raw: Embeddings, classes: Integers, space: Space, groups: Integers | None = None) -> Points:
+    """The cells of some items: ``raw`` N x D, C-contiguous; ``classes``: one dense number an item.
+
+    groups: numbers of the parts of classes, in order of class; None: the classes are the groups.
+    """
+    groups = classes if groups is None else groups
     raw, factors = _scaled(raw, space.distance, space.unit)
     words = raw.view(np.uint32)
-    order = np.lexsort((hash_rows(words), classes))
-    first = ~equal_to_previous(words, classes, order)
+    order = np.lexsort((hash_rows(words), groups))
+    first = ~equal_to_previous(words, groups, order)
     cell_of = np.empty(len(raw), dtype=np.int64)
     cell_of[order] = np.cumsum(first) - 1
     items = order[first]
@@ -100,7 +105,7 @@ def points_of(raw: Embeddings, classes: Integers, space: Space) -> Points:
         length=np.sqrt(square),
         half=(square / 2).astype(np.float32),
     )
-    return Points(cells, classes[items], cell_of)
+    return Points(cells, classes[items], groups[items], cell_of)
 
 
 def _scaled(rows: Embeddings, distance: Distance, unit: float) -> tuple[Embeddings, Floats]:

@@ -22,13 +22,15 @@ ENTRIES_AT_A_TIME = 2**20
 
 @dataclass(frozen=True)
 class Ranks:
-    """The relevant items of some queries, flat: query by query, closest first.
+    """The relevant items of some queries that may stand within the limits, and the closest of each query in any case.
+
+    Flat: query by query, closest first.
 
     queries: the cells these are, as numbers into the lookup's query cells. relevant: number of relevant items of
     each, at least 1. copies: the queries that each stands for. rows: the query each entry belongs to
     (0 .. len(relevant) - 1, ascending). order: 1 for a query's closest relevant item, 2 for the next, ...
-    closer, as_close: irrelevant items that are closer, and that are at least as close; exact wherever the rank is
-    within the limits, ``BEYOND`` or more where it may not be.
+    closer, as_close: irrelevant items that are closer, and that are at least as close; ``BEYOND`` for a closest one
+    whose rank is not within the limits.
     """
 
     queries: Integers
@@ -48,14 +50,20 @@ def lookup_of(
     *,
     distance: Distance,
     ties: Ties,
+    groups: tuple[Integers, Integers] | None = None,
 ) -> Lookup:
-    """Queries to be looked up in a reference, or among themselves (each without itself, removed by its index)."""
+    """Queries to be looked up in a reference, or among themselves (each without itself, removed by its index).
+
+    groups: numbers of the parts of classes, in order of class, of queries and of references; each query is looked up
+    among the references that are not of its own group.
+    """
+    own, other = groups or (None, None)
     space = space_of(distance, raw) if reference is None else space_of(distance, raw, reference)
-    queries = points_of(raw, classes, space)
-    if reference is None:
-        return Lookup(queries, queries, np.arange(len(queries)), space, ties)
-    references = points_of(reference, reference_classes, space)
-    return Lookup(queries, references, np.full(len(queries), -1), space, ties)
+    queries = points_of(raw, classes, space, own)
+    references = queries if reference is None else points_of(reference, reference_classes, space, other)
+    nowhere = np.full(len(queries), -1)
+    own_cell = np.arange(len(queries)) if reference is None and groups is None else nowhere
+    return Lookup(queries, references, own_cell, space, ties, apart=groups is not None)
 
 
 def rank_relevant(lookup: Lookup, limits: Limits, threads: int | None, backend: Backend = ON_CPU) -> Iterator[Ranks]:
@@ -94,24 +102,23 @@ def _entries(
     stop: int,
     size: int,
 ) -> tuple[Integers, Integers, Integers, Integers]:
-    """Row, order and both running sums of counts for each of the ``size`` relevant items of queries start .. stop.
-
-    The sums are BEYOND from a query's first cell that is no longer live.
+    """Row, order and both running sums of counts for the relevant items of queries start .. stop, of which there are
+    ``size``: those in a query's live cells, and its closest one, whose sums are BEYOND if no cell is live.
     """
     rows, order = np.empty(size, np.int64), np.empty(size, np.int64)
     all_closer, all_as_close = np.empty(size, np.int64), np.empty(size, np.int64)
     place, row = 0, 0
     for query in range(start, stop):
-        first, nth, sum_closer, sum_as_close = place, begin[query], 0, 0
-        for cell in range(begin[query], begin[query + 1]):
-            if cell - nth < live[query]:
-                sum_closer += closer[cell]
-                sum_as_close += as_close[cell]
-            else:
-                sum_closer = sum_as_close = BEYOND
+        first, sum_closer, sum_as_close = place, 0, 0
+        for cell in range(begin[query], begin[query] + live[query]):
+            sum_closer += closer[cell]
+            sum_as_close += as_close[cell]
             for _ in range(copies[cell]):
                 rows[place], order[place] = row, place - first + 1
                 all_closer[place], all_as_close[place] = sum_closer, sum_as_close
                 place += 1
+        if live[query] == 0 and begin[query] < begin[query + 1]:
+            rows[place], order[place], all_closer[place], all_as_close[place] = row, 1, BEYOND, BEYOND
+            place += 1
         row += place > first
-    return rows, order, all_closer, all_as_close
+    return rows[:place], order[:place], all_closer[:place], all_as_close[:place]

@@ -65,12 +65,12 @@ def hash_rows(words: NDArray[np.uint32]) -> Integers:
 
 
 @compiled()
-def equal_to_previous(words: NDArray[np.uint32], classes: Integers, order: Integers) -> NDArray[np.bool_]:
-    """Whether each item, in ``order``, has the class and the row of the one before."""
+def equal_to_previous(words: NDArray[np.uint32], groups: Integers, order: Integers) -> NDArray[np.bool_]:
+    """Whether each item, in ``order``, has the group and the row of the one before."""
     equal = np.zeros(len(order), np.bool_)
     for place in range(1, len(order)):
         item, before = order[place], order[place - 1]
-        same = classes[item] == classes[before]
+        same = groups[item] == groups[before]
         k = 0
         while same and k < words.shape[1]:
             same = words[item, k] == words[before, k]

@@ -16,8 +16,12 @@ from powerbench.evaluation.ranking.leading import Leading, Vectors
 from powerbench.evaluation.ranking.near import Lookup, again, merged
 from powerbench.evaluation.ranking.structures import Job, Tally
 
-ROWS, COLUMNS = 512, 1024
-"""A tile of 2 MiB: about what a core's cache holds, and enough work for a product to be fast."""
+ROWS, COLUMNS = 1024, 512
+"""A tile of 2 MiB: about what a core's cache holds, and enough work for a product to be fast. OpenBLAS makes more rows
+than columns faster than the other way round, by 5 to 10 % where there are few dimensions."""
+
+STEPS = 4
+"""Pieces into which the rows of a tile are cut that would lie across the diagonal and hold its pairs twice."""
 
 
 class Tile(NamedTuple):
@@ -30,18 +34,26 @@ class Tile(NamedTuple):
     both: bool
 
 
-def tiles_of(lookup: Lookup, first: int, last: int, rows: int, columns: int) -> Iterator[Tile]:
+def tiles_of(lookup: Lookup, first: int, last: int, rows: int, columns: int, steps: int = 1) -> Iterator[Tile]:
     """Tiles that bring every query cell first .. last together with every reference cell once."""
     for q0 in range(first, last, rows):
         q1 = min(q0 + rows, last)
-        one_way = [(0, first), (q0, q1), (last, len(lookup.references))]
-        two_way = [(q1, last)]
         if not lookup.within_itself:
-            one_way, two_way = [(0, len(lookup.references))], []
-        for ranges, both in ((one_way, False), (two_way, True)):
-            for begin, end in ranges:
-                for n0 in range(begin, end, columns):
-                    yield Tile(q0, q1, n0, min(n0 + columns, end), both)
+            yield from _strip(q0, q1, 0, len(lookup.references), columns, False)
+            continue
+        yield from _strip(q0, q1, 0, first, columns, False)
+        step = -(-rows // steps)
+        for a in range(q0, q1, step):
+            b = min(a + step, q1)
+            yield from _strip(a, b, a, b, columns, False)
+            yield from _strip(a, b, b, q1, columns, True)
+        yield from _strip(q0, q1, last, len(lookup.references), columns, False)
+        yield from _strip(q0, q1, q1, last, columns, True)
+
+
+def _strip(q0: int, q1: int, begin: int, end: int, columns: int, both: bool) -> Iterator[Tile]:
+    for n0 in range(begin, end, columns):
+        yield Tile(q0, q1, n0, min(n0 + columns, end), both)
 
 
 def count_on_cpu(lookup: Lookup, job: Job, threads: int | None) -> list[Tally]:
@@ -49,7 +61,7 @@ def count_on_cpu(lookup: Lookup, job: Job, threads: int | None) -> list[Tally]:
     controller = _blas()
     if threads is None:
         threads = max((library["num_threads"] for library in controller.info()), default=1)
-    waiting = list(tiles_of(lookup, job.first, job.first + len(job.near.own_begin), ROWS, COLUMNS))
+    waiting = list(tiles_of(lookup, job.first, job.first + len(job.near.own_begin), ROWS, COLUMNS, STEPS))
     with controller.limit(limits=1), ThreadPoolExecutor(threads) as pool:
         leading = Leading(lookup, job, sum(map(_pairs, waiting)))
         for piece, tiles in enumerate(_cut(waiting, leading.looks)):

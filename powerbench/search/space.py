@@ -83,6 +83,22 @@ class Parameter:
             return self.clip(math.exp(math.log(self.low) + unit * (math.log(self.high) - math.log(self.low))))
         return self.clip(self.low + unit * (self.high - self.low))
 
+    def to_unit(self, value: Any) -> float | None:
+        """Where ``value`` lies: in [0, 1] if it is in the range, beyond if not; None for one that has no place here.
+
+        Discrete values lie in the middle of their bins.
+        """
+        if self.values:
+            position = self.position(value)
+            return None if position is None else (position + 0.5) / len(self.values)
+        if not isinstance(value, int | float) or (self.log and value <= 0):
+            return None
+        if self.size is not None:
+            return (value - self.low + 0.5) / self.size
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
 
 @dataclass(frozen=True)
 class Space:

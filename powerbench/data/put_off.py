@@ -76,8 +76,9 @@ def steps_put_off(steps: Sequence[ClassSpec], *, where: str) -> int:
 
 def _has_own_way(args: Any) -> bool:
     """Whether a step pads, or resizes otherwise than by the default."""
-    bilinear = args.get("interpolation", "bilinear") in ("bilinear", 2)
-    return bool(args.get("padding") or args.get("pad_if_needed")) or not bilinear or not args.get("antialias", True)
+    bilinear = str(args.get("interpolation", "bilinear")).lower() in ("bilinear", "2")
+    pads = args.get("padding") is not None or bool(args.get("pad_if_needed"))
+    return pads or not bilinear or not args.get("antialias", True)
 
 
 def _refused(what: str, where: str) -> UserError:

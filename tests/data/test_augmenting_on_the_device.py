@@ -56,7 +56,7 @@ def test_weights_are_those_of_torch_to_the_last_bit(sizes):
     [
         {"Resize": {"size": 24}, **CROPS},
         {"RandomResizedCrop": {"size": [31, 16], "scale": [0.05, 1]}},
-        {"RandomResizedCrop": {"size": 40}, **FLIPS},
+        {"RandomResizedCrop": {"size": 40, "interpolation": "Bilinear"}, **FLIPS},
         {"RandomCrop": {"size": [20, 18]}, **FLIPS},
         {"Resize": {"size": 30}, "CenterCrop": {"size": 28}, "RandomCrop": {"size": 25}, **CROPS},
         {"Resize": {"size": [16, 18]}, **FLIPS},
@@ -87,7 +87,8 @@ def test_images_that_would_form_no_batch_are_a_user_error():
     [
         ({"RandomResizedCrop": {"size": 16}, "ColorJitter": None}, "ColorJitter runs on the CPU only"),
         ({"RandomGrayscale": None, **CROPS}, "RandomGrayscale"),
-        ({"RandomCrop": {"size": 16, "padding": 2}}, "RandomCrop"),
+        ({"RandomCrop": {"size": 16, "padding": 0}}, "RandomCrop"),
+        ({"RandomCrop": {"size": 16, "pad_if_needed": True}}, "RandomCrop"),
         ({"RandomResizedCrop": {"size": 16, "interpolation": "bicubic"}}, "RandomResizedCrop"),
         ({"RandomResizedCrop": {"size": 16, "antialias": False}}, "RandomResizedCrop"),
         ({"RandomHorizontalFlip": None, "RandomResizedCrop": {"size": 16}}, "after RandomHorizontalFlip"),

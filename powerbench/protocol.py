@@ -39,11 +39,14 @@ NEVER_SEARCHED = frozenset(
 
 PROTOCOL_OPTIMIZERS = ("trunk_optimizer", "embedder_optimizer")
 AMOUNTS = ("trials", "first_trials", "reproductions")
-WAYS_OF_SEARCH = ("search_strategy", "parallel_trials")
+WAYS_OF_SEARCH = ("search_strategy", "search_version", "parallel_trials")
 SEARCH_KEYS = (*AMOUNTS, *WAYS_OF_SEARCH)
 """Protocol keys that say how much was tried and how it was found, not under which conditions."""
 OF_OPENED_DATA = ("dataset_checksum", "split_checksums", "trunk_weights", "skipped_images")
 """Protocol keys that only the opened data and weights tell, whatever the config says."""
+SEARCH_VERSION = 2
+"""Of what Ax is given to propose with: another one proposes other trials after the same results. A search that Ax's own
+default proposed (1) has no such key."""
 ANY = "any"
 """A way of search that makes no difference: nothing is searched, or a grid completely."""
 SEARCHED = "searched"
@@ -120,6 +123,8 @@ def protocol_of(
     }
     if joined_embedders > 1:
         protocol["joined_embedders"] = joined_embedders
+    if protocol["search_strategy"] == "ax":
+        protocol["search_version"] = SEARCH_VERSION
     if config.skip_unreadable:
         protocol["skipped_images"] = None if skipped is None else sorted(skipped)
     for name in PROTOCOL_OPTIMIZERS:
@@ -168,7 +173,7 @@ def continued(before: Mapping[str, Any], now: Mapping[str, Any], method_changes:
     Keys that changed are named in it for good, so that mixed results never stand beside unmixed ones; where only
     the method changed, the paths of its settings are named. A larger budget is no change, another way to search is.
     """
-    not_searched = [key for key in WAYS_OF_SEARCH if ANY in (before.get(key), now.get(key))]
+    not_searched = WAYS_OF_SEARCH if ANY in (before.get("search_strategy"), now.get("search_strategy")) else ()
     changed = differences(before, now, ignoring=(*AMOUNTS, *not_searched, CHANGED_MIDWAY)) or method_changes
     keys = sorted({*before.get(CHANGED_MIDWAY, ()), *changed})
     return {**now, CHANGED_MIDWAY: keys} if keys else dict(now)

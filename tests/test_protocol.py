@@ -8,7 +8,15 @@ from powerbench.config.search_keys import fill, first_values, search_keys
 from powerbench.config.typed import typed
 from powerbench.errors import UserError
 from powerbench.plan import Budget
-from powerbench.protocol import CHANGED_MIDWAY, continued, differences, fingerprint, protocol_of, refuse_unfair
+from powerbench.protocol import (
+    CHANGED_MIDWAY,
+    SEARCH_VERSION,
+    continued,
+    differences,
+    fingerprint,
+    protocol_of,
+    refuse_unfair,
+)
 
 
 def protocol_for(text, weights=None, **facts):
@@ -59,12 +67,22 @@ def test_a_larger_budget_is_no_change_but_another_way_to_search_is():
     assert continued(before, {**more, "search_strategy": "ax"})[CHANGED_MIDWAY] == ["search_strategy"]
     unsearched = {**before, "trials": 0, "search_strategy": "any", "parallel_trials": "any"}
     assert continued(unsearched, more) == more
+    by_ax = {**more, "search_strategy": "ax"}
+    versioned = {**by_ax, "search_version": 2}
+    assert continued(by_ax, versioned)[CHANGED_MIDWAY] == ["search_version"]
+    assert continued(unsearched, versioned) == versioned
 
 
 def test_a_method_that_changed_midway_is_named_where_the_protocol_did_not():
     before = {"patience": 3}
     assert continued(before, before, ["sampler/MPerClassSampler/m"])[CHANGED_MIDWAY] == ["sampler/MPerClassSampler/m"]
     assert continued(before, {"patience": 9}, ["patience"])[CHANGED_MIDWAY] == ["patience"]
+
+
+def test_only_what_ax_proposes_has_a_version_of_the_search():
+    margin = "--loss_funcs {metric_loss: {ContrastiveLoss: {neg_margin~BAYESIAN~: [0, 1]}}}"
+    assert protocol_for(margin)["search_version"] == SEARCH_VERSION
+    assert "search_version" not in protocol_for(f"{margin} --search_strategy sobol")
 
 
 @pytest.mark.parametrize(

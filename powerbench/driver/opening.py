@@ -54,6 +54,8 @@ def prepare_config(
     if store is not None:
         _refuse_late_first_trials(name, prepared, store)
         _refuse_other_parameters(name, prepared, store)
+        if not merge:
+            _refuse_other_search(name, prepared, store)
         if with_data and not merge:
             _refuse_other_data(name, prepared, store)
     if with_data and not (store and is_finished(name, prepared, store, folder)):
@@ -99,6 +101,23 @@ def _refuse_other_parameters(name: str, prepared: Prepared, store: Store) -> Non
                 f"{', '.join(sorted(searched)) or 'nothing'} is to be searched. Only bounds and lists of values can "
                 "change while a search goes on: take another --experiment_name."
             )
+
+
+def _refuse_other_search(name: str, prepared: Prepared, store: Store) -> None:
+    """What proposes may change with a release; then a search would be of two kinds."""
+    known = store.experiment(name)
+    trials = store.trials(known.id, "search") if known else []
+    begun = any((trial.proposal or {}).get("strategy") == "ax" for trial in trials)
+    if known is None or not begun or len(trials) >= prepared.planned_search_trials:
+        return
+    before, now = (protocol.get("search_version", 1) for protocol in (known.protocol, prepared.protocol))
+    if before != now and prepared.config.search_strategy == "ax":
+        raise UserError(
+            f"the search of {name} was begun by version {before} of the search; this is version {now}, which proposes "
+            "other trials after the same results. Finish it with the release that began it, take another "
+            "--experiment_name, or add --merge_argparse_when_resuming to continue with this one; its results are then "
+            "marked as mixed and compared with no others."
+        )
 
 
 def _refuse_other_data(name: str, prepared: Prepared, store: Store) -> None:

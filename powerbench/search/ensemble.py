@@ -38,15 +38,14 @@ class Mixture(Model):  # type: ignore[misc]
 
     def fit(self) -> None:
         """Draw the hyperparameters, with torch's global generator."""
-        apart = self.axes.apart(self.points, self.points)
-        self.draws = HyperparameterPosterior(apart, self.values).draws()
-        covariance = correlation(apart, self.draws.scales)
+        self.draws = HyperparameterPosterior(self.axes, self.points, self.values).draws()
+        covariance = self.prior_covariance(self.points, self.points)
         covariance.diagonal(dim1=1, dim2=2).add_(self.draws.noise[:, None])
         self.factor = torch.linalg.cholesky(covariance)
 
     def prior_covariance(self, first: Tensor, second: Tensor) -> Tensor:
         """B x N x M, of snapped points."""
-        return correlation(self.axes.apart(first, second), self.draws.scales)
+        return correlation(self.axes.apart(first, second), self.draws.metric)
 
     def joint(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (B x N) and covariance (B x N x N) of the noise-free values at N x d snapped points."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,12 +20,17 @@ STEPS = 60
 """Moves of every walker, of which there are twice as many as members."""
 TEMPER = 0.5
 """Power of the likelihood that the walkers start from: they spread wider than what is to be drawn."""
-SCALE = (math.sqrt(2), math.sqrt(3))
-"""Normal prior of the logarithm of a length scale in one dimension, for parameters on [0, 1] (Hvarfner et al. 2024,
-"Vanilla Bayesian Optimization Performs Great in High Dimensions"); the mean grows by half the logarithm of the
-dimension."""
+SCALE = (math.log(0.5), 1.0)
+"""Normal prior of the logarithm of a length scale in one dimension, for parameters on [0, 1]: a metric changes within
+the range that someone chose to search. The mean grows by half the logarithm of the dimension (Hvarfner et al. 2024,
+"Vanilla Bayesian Optimization Performs Great in High Dimensions", whose own prior expects far longer ones)."""
 NOISE = (-6.0, 2.0)
 """Normal prior of the logarithm of the noise variance, for standardised values: anything from exact to useless."""
+SKEW = 0.7
+"""Standard deviation of the normal prior of a skew, around 0: ridges often lie askew to the axes, as two margins of a
+loss, or a learning rate and a scale, make up for each other."""
+MOST_SKEWED = 3
+"""Ordered parameters up to which every two have a skew: of more, there would be too many to tell from few trials."""
 LEAST_NOISE = 1e-6
 JITTER = 1e-8
 
@@ -46,45 +52,66 @@ class Axes:
         levels = self.levels.clamp_min(1)
         return torch.where(self.levels > 0, ((points * levels).floor() + 0.5) / levels, points)
 
+    @cached_property
+    def pairs(self) -> Tensor:
+        """The p pairs of axes that a ridge may lie askew to, 2 x p."""
+        ordered = self.ordered.nonzero()[:, 0]
+        return torch.combinations(ordered).T if len(ordered) <= MOST_SKEWED else ordered.new_empty(2, 0)
+
     def apart(self, first: Tensor, second: Tensor) -> Tensor:
-        """Squared distances on each axis, d x N x M, of N x d and M x d snapped points."""
+        """Of N x d and M x d snapped points, (d + p) x N x M: the squared distance on each axis, and the product of the
+        distances on each pair of axes."""
         difference = first.T[:, :, None] - second.T[:, None, :]
         different = (difference.abs() > 1e-9).to(difference)
-        return torch.where(self.ordered[:, None, None], difference.square(), different)
+        squares = torch.where(self.ordered[:, None, None], difference.square(), different)
+        return torch.cat([squares, difference[self.pairs[0]] * difference[self.pairs[1]]])
+
+    def metric(self, scales: Tensor, skews: Tensor) -> Tensor:
+        """What :meth:`apart` is weighted with, B x (d + p), for B x d length scales and B x p skews: the axes are
+        divided by their length scales, then of each pair the first times the skew is added to the second."""
+        shear = torch.eye(len(self.levels), dtype=scales.dtype).repeat(len(scales), 1, 1)
+        shear[:, self.pairs[1], self.pairs[0]] = skews
+        form = shear.mT @ shear / (scales[:, :, None] * scales[:, None, :])
+        return torch.cat([form.diagonal(dim1=1, dim2=2), 2 * form[:, self.pairs[0], self.pairs[1]]], dim=1)
 
 
-def correlation(apart: Tensor, scales: Tensor) -> Tensor:
-    """Squared-exponential correlations, B x N x M, from d x N x M squared distances and B x d length scales."""
-    flat = scales.pow(-2) @ apart.reshape(len(apart), -1)
-    return flat.mul_(-0.5).exp_().reshape(len(scales), *apart.shape[1:])
+def correlation(apart: Tensor, metric: Tensor) -> Tensor:
+    """Squared-exponential correlations, B x N x M, see :class:`Axes`."""
+    flat = metric @ apart.reshape(len(apart), -1)
+    return flat.mul_(-0.5).exp_().reshape(len(metric), *apart.shape[1:])
 
 
 @dataclass(frozen=True)
 class Draws:
-    """B draws of the hyperparameters: ``scales`` B x d, ``noise`` (variance) and constant ``mean`` B each."""
+    """B draws of the hyperparameters: ``metric`` B x (d + p), ``noise`` (variance) and constant ``mean`` B each."""
 
-    scales: Tensor
+    metric: Tensor
     noise: Tensor
     mean: Tensor
 
 
 class HyperparameterPosterior:
-    """The posterior of the logarithms of d length scales and the noise variance, the constant mean integrated out."""
+    """The posterior of the logarithms of d length scales, of p skews, and of the logarithm of the noise variance.
 
-    def __init__(self, apart: Tensor, values: Tensor) -> None:
-        """``apart``: d x n x n squared distances of the trials; ``values``: n, standardised."""
-        axes = len(apart)
-        self.apart = apart
+    The constant mean is what fits best with each. Arguments are B x (d + p + 1), in this order.
+    """
+
+    def __init__(self, axes: Axes, points: Tensor, values: Tensor) -> None:
+        """``points``: n x d, snapped; ``values``: n, standardised."""
+        self.axes, self.dimension = axes, len(axes.levels)
+        self.apart = axes.apart(points, points)
         self.columns = torch.stack([values, torch.ones_like(values)], dim=1)
-        self.centre = torch.tensor([SCALE[0] + math.log(axes) / 2] * axes + [NOISE[0]], dtype=values.dtype)
-        self.spread = torch.tensor([SCALE[1]] * axes + [NOISE[1]], dtype=values.dtype)
+        pairs = axes.pairs.shape[1]
+        scale = SCALE[0] + math.log(self.dimension) / 2
+        self.centre = torch.tensor([scale] * self.dimension + [0.0] * pairs + [NOISE[0]], dtype=values.dtype)
+        self.spread = torch.tensor([SCALE[1]] * self.dimension + [SKEW] * pairs + [NOISE[1]], dtype=values.dtype)
 
     def log_prior(self, logs: Tensor) -> Tensor:
         """B, up to a constant."""
         return -0.5 * ((logs - self.centre) / self.spread).square().sum(1)
 
     def log_likelihood(self, logs: Tensor) -> Tensor:
-        """B, up to a constant, of B x (d + 1) logarithms."""
+        """B, up to a constant."""
         factor, solved = self._solved(logs)
         square, cross, ones = solved[..., 0].square().sum(1), solved.prod(2).sum(1), solved[..., 1].square().sum(1)
         found = -0.5 * (square - cross.square() / ones) - factor.diagonal(dim1=1, dim2=2).log().sum(1)
@@ -102,7 +129,7 @@ class HyperparameterPosterior:
         logs = torch.cat([first, second])[::2]
         _, solved = self._solved(logs)
         mean = solved.prod(2).sum(1) / solved[..., 1].square().sum(1)
-        return Draws(logs[:, :-1].exp(), _noise(logs), mean)
+        return Draws(self._metric(logs), _noise(logs), mean)
 
     def _log_posterior(self, logs: Tensor) -> Tensor:
         return self.log_prior(logs) + self.log_likelihood(logs)
@@ -125,8 +152,11 @@ class HyperparameterPosterior:
         accepted = torch.rand(count, dtype=moved.dtype).log() < gain
         return torch.where(accepted[:, None], proposed, moved), torch.where(accepted, theirs, log_posterior)
 
+    def _metric(self, logs: Tensor) -> Tensor:
+        return self.axes.metric(logs[:, : self.dimension].exp(), logs[:, self.dimension : -1])
+
     def _solved(self, logs: Tensor) -> tuple[Tensor, Tensor]:
-        covariance = correlation(self.apart, logs[:, :-1].exp())
+        covariance = correlation(self.apart, self._metric(logs))
         covariance.diagonal(dim1=1, dim2=2).add_((_noise(logs) + JITTER)[:, None])
         factor, failed = torch.linalg.cholesky_ex(covariance)
         factor[failed > 0] = math.nan

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from meta_logs.figures import figures_of
 from meta_logs.optimization.bounds import warnings_of
+from meta_logs.optimization.outlook import outlook_text
 from meta_logs.optimization.page import optimization_page
 from meta_logs.optimization.search import search_of
 from meta_logs.page import OPTIMIZATION_PAGE, report_page
@@ -42,7 +43,8 @@ def write_report(store: Store, name: str, folder: Path) -> None:
 
 
 def print_report(store: Store, name: str, say: Callable[[str], object], places: Sequence[str] = ()) -> None:
-    """Print an experiment's results on test (or what there is), what failed, and whether a bound held it back.
+    """Print an experiment's results on test (or what there is), what failed, what a further
+    search trial may bring, and whether a bound held the search back.
 
     ``places``: words of the command line that say where things lie, for commands that are printed.
     """
@@ -51,6 +53,9 @@ def print_report(store: Store, name: str, say: Callable[[str], object], places: 
     failed = [trial for trial in results.trials if trial.state == "failed"]
     for trial in failed:
         say(f"{trial.kind} trial {trial.number} failed: {trial.error_kind}: {trial.error}")
+    outlook = outlook_text(search_of(results))
+    if outlook is not None:
+        say(outlook)
     warnings, command = warnings_of(results, places)
     for warning in warnings:
         say(f"warning: {warning}")

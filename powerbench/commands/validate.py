@@ -23,7 +23,8 @@ usage: python run.py validate [suite FILE|NAME] [--experiment_name NAME] [--with
 
 Prints the merged config, what is searched, the protocol, where each location was set, and the plan with its cost:
 fold runs, iterations, the disk that the kept weights take, and the time: from the fold runs of this protocol in the
-results store, or else its bounds, from a step of the trunk that is timed now. Needs no data (without them the checksums
+results store, or else its bounds, from a step of the trunk that is timed now. Of a search that has begun, what one more
+trial is expected to bring. Needs no data (without them the checksums
 in the protocol are unknown) and trains nothing. Of a suite, --methods [a, b] takes these alone.
 --with_data: opens the dataset, too, looks at every image once (its header and its end), and lists what is wrong, what
 is there twice, and the sizes of all parts of all folds.
@@ -55,8 +56,11 @@ def run(words: list[str]) -> int:
         else:
             prepared = prepare_request(experiment_command.request_of(line), roots, store, with_data=False)
         cost = cost_of(line.flags["experiment_name"], prepared, roots, store)
+        outlook = _outlook(line.flags["experiment_name"], store)
     _print_config(prepared)
     _print_plan(line.flags["experiment_name"], prepared, cost, roots)
+    if outlook is not None:
+        say(f"      so far: {outlook}")
     _print_roots(roots)
     if with_data:
         _print_data(prepared, roots)
@@ -138,6 +142,17 @@ def _print_plan(name: str, prepared: Prepared, cost: Cost, roots: Roots) -> None
     say(f"plan: {_amount(prepared)}:")
     say(f"      {cost.text}")
     _print_source(name, prepared, cost, roots)
+
+
+def _outlook(name: str, store: Store | None) -> str | None:
+    """What further trials of a search that has begun may bring."""
+    if store is None or store.experiment(name) is None:
+        return None
+    from meta_logs.optimization.outlook import outlook_text
+    from meta_logs.optimization.search import search_of
+    from meta_logs.results import results_of
+
+    return outlook_text(search_of(results_of(store, name)))
 
 
 def _amount(prepared: Prepared) -> str:

@@ -66,6 +66,7 @@ def protocol_of(
     grid_size: int | None = None,
     skipped: Sequence[str] | None = None,
     joined_embedders: int = 1,
+    search_version: int | None = None,
 ) -> dict[str, Any]:
     """The protocol of an experiment: flat keys, plain values.
 
@@ -74,6 +75,7 @@ def protocol_of(
     parameters to their ranges: where such a parameter belongs to the protocol, its range stands
     in place of its value. ``skipped`` names the unreadable images that are left out, where that is allowed; the
     protocol then has a key more. A complete grid within the trials' budget counts as that budget.
+    ``search_version``: of what Ax proposed with, the present one unless given.
     ``joined_embedders``: of how many embedders the measured embedding consists; more than one are a key more.
     """
     plain = _with_ranges(config.plain(), searched)
@@ -123,8 +125,9 @@ def protocol_of(
     }
     if joined_embedders > 1:
         protocol["joined_embedders"] = joined_embedders
-    if protocol["search_strategy"] == "ax":
-        protocol["search_version"] = SEARCH_VERSION
+    version = search_version or SEARCH_VERSION
+    if protocol["search_strategy"] == "ax" and version > 1:
+        protocol["search_version"] = version
     if config.skip_unreadable:
         protocol["skipped_images"] = None if skipped is None else sorted(skipped)
     for name in PROTOCOL_OPTIMIZERS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from powerbench.config.merged import MergedConfig
@@ -54,8 +55,7 @@ def prepare_config(
     if store is not None:
         _refuse_late_first_trials(name, prepared, store)
         _refuse_other_parameters(name, prepared, store)
-        if not merge:
-            _refuse_other_search(name, prepared, store)
+        prepared = _as_searched(name, prepared, store, merge)
         if with_data and not merge:
             _refuse_other_data(name, prepared, store)
     if with_data and not (store and is_finished(name, prepared, store, folder)):
@@ -103,21 +103,27 @@ def _refuse_other_parameters(name: str, prepared: Prepared, store: Store) -> Non
             )
 
 
-def _refuse_other_search(name: str, prepared: Prepared, store: Store) -> None:
-    """What proposes may change with a release; then a search would be of two kinds."""
+def _as_searched(name: str, prepared: Prepared, store: Store, merge: bool) -> Prepared:
+    """With the version of the search that proposed all trials, if they are complete.
+
+    What proposes may change with a release. Raises UserError for a search that would go on with another version,
+    unless it may (``merge``).
+    """
     known = store.experiment(name)
     trials = store.trials(known.id, "search") if known else []
-    begun = any((trial.proposal or {}).get("strategy") == "ax" for trial in trials)
-    if known is None or not begun or len(trials) >= prepared.planned_search_trials:
-        return
+    if known is None or not any((trial.proposal or {}).get("strategy") == "ax" for trial in trials):
+        return prepared
     before, now = (protocol.get("search_version", 1) for protocol in (known.protocol, prepared.protocol))
-    if before != now and prepared.config.search_strategy == "ax":
+    if len(trials) >= prepared.planned_search_trials:
+        return replace(prepared, search_version=before)
+    if before != now and prepared.config.search_strategy == "ax" and not merge:
         raise UserError(
             f"the search of {name} was begun by version {before} of the search; this is version {now}, which proposes "
             "other trials after the same results. Finish it with the release that began it, take another "
             "--experiment_name, or add --merge_argparse_when_resuming to continue with this one; its results are then "
             "marked as mixed and compared with no others."
         )
+    return prepared
 
 
 def _refuse_other_data(name: str, prepared: Prepared, store: Store) -> None:

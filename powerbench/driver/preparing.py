@@ -53,6 +53,7 @@ class Prepared:
     ``merged`` names the user's own files by hash (see :mod:`powerbench.driver.user_code`); ``user_files``
     are those to copy. ``config`` has the lower bounds in place of searched parameters. ``first_trials`` are those
     that the user gave. ``data`` is ``None`` if they were not asked for. ``about`` is what the method says.
+    ``search_version``: of the search, if an earlier release completed it.
     """
 
     merged: MergedConfig
@@ -64,6 +65,7 @@ class Prepared:
     data: Data | None = None
     weights: str = "unknown"
     about: AboutMethod = field(default_factory=AboutMethod)
+    search_version: int | None = None
 
     @cached_property
     def protocol(self) -> dict[str, Any]:
@@ -78,6 +80,7 @@ class Prepared:
             skipped=self.data.skipped if self.data else None,
             grid_size=self.space.grid_size if self.config.search_strategy == "grid" else None,
             joined_embedders=self.about.joined_embedders,
+            search_version=self.search_version,
         )
 
     @property

@@ -38,7 +38,13 @@ def check(config: ExperimentConfig, merged: MergedConfig) -> AboutMethod:
     """
     about = _check_one(config, merged)
     for plain in _other_choices(config.plain(), merged):
-        _check_one(typed(plain, merged), merged)
+        other = _check_one(typed(plain, merged), merged)
+        if other.joined_embedders != about.joined_embedders:
+            raise UserError(
+                "a search cannot choose the length of the measured embedding, which belongs to the protocol: give "
+                "share_embedding_size one value.",
+                where=merged.where(("trainer", config.trainer.name)),
+            )
     return about
 
 

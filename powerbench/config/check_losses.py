@@ -29,11 +29,12 @@ def check_loss(name: str, loss: Any, config: ExperimentConfig, merged: MergedCon
 
 
 def _check_memory(name: str, loss: Any, config: ExperimentConfig, merged: MergedConfig) -> None:
-    if loss.memory_size < config.trainer.batch_size:
+    batch = config.trainer.batch_size * len(config.transforms.of_views())
+    if loss.memory_size < batch:
         where = merged.where(("loss_funcs", name, MEMORY, "memory_size"))
-        what = f"a memory of {loss.memory_size} does not hold a batch of {config.trainer.batch_size}."
-        raise UserError(what, where=where)
-    for miner in (f"{name}_miner", "tuple_miner"):
+        raise UserError(f"a memory of {loss.memory_size} does not hold a batch of {batch}.", where=where)
+    of_level = name.replace("metric_loss", "tuple_miner")  # in a cascade
+    for miner in dict.fromkeys((f"{name}_miner", "tuple_miner", of_level)):
         if miner in config.mining_funcs:
             raise _miner_of_batches(name, miner, config, merged)
 

@@ -152,7 +152,7 @@ class _Source:
 
         def change(old: Any, path: KeyPath) -> Any:
             if isinstance(old, Mapping) and list(old) == [name]:
-                return old
+                return {name: self.merge(old[name] or {}, arguments, (*path, name))}
             self._move(path, (*path, name, inside))
             self.origins[(*path, name)] = self.name
             return {name: {**self._fresh(arguments, (*path, name)), inside: old}}

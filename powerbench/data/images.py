@@ -146,8 +146,8 @@ class ImageInputs:
 
     @property
     def idle(self) -> bool:
-        """Whether the worker processes have made all they were asked for, and never failed."""
-        return not self._busy and not self._failed
+        """Whether the worker processes live, have made all they were asked for, and never failed."""
+        return not self._busy and not self._failed and all(loader.alive for loader in self._loaders)
 
     def close(self) -> None:
         """Stop the worker processes."""

@@ -45,6 +45,9 @@ def lent(key: str, make: Callable[[], ImageInputs]) -> LentInputs:
     """The inputs that wait under ``key``, which says all that they depend on; else those that ``make`` gives."""
     inputs = _waiting.pop(key, None)
     stop_waiting()
+    if inputs is not None and not inputs.idle:  # a process was killed while it waited
+        inputs.close()
+        inputs = None
     return LentInputs(key, inputs or make())
 
 

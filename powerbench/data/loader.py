@@ -49,6 +49,12 @@ class Loader:
             worker_init_fn=partial(_end_with_parent, os.getpid()),
         )
 
+    @property
+    def alive(self) -> bool:
+        """Whether none of the processes has died."""
+        iterator = self._loader._iterator  # torch has no other way to them
+        return iterator is None or all(process.is_alive() for process in getattr(iterator, "_workers", ()))
+
     def made(self, requests: Sequence[Any]) -> Iterable[Any]:
         """The batches, in order."""
         self._plan.requests = requests

@@ -15,7 +15,9 @@ from powerbench.errors import UserError
 from powerbench.plan import Budget
 from powerbench.store.rows import ExperimentRow
 
-METHOD_KEYS = frozenset({"trainer", "loss_funcs", "mining_funcs", "sampler", "models", "optimizers", "transforms"})
+METHOD_KEYS = frozenset(
+    {"trainer", "loss_funcs", "mining_funcs", "sampler", "models", "layers_to_extract", "optimizers", "transforms"}
+)
 """Top-level keys under which a method's own settings stand (some of the protocol's stand there, too)."""
 
 
@@ -37,8 +39,9 @@ class Request:
 
     @property
     def overridden(self) -> frozenset[str]:
-        """The top-level keys that ``overrides`` change."""
-        return frozenset(parse_key(raw, "--").name for raw in self.overrides)
+        """The top-level keys that ``overrides`` give anew (APPLY and WRAP leave what stands there)."""
+        keys = [parse_key(raw, "--") for raw in self.overrides]
+        return frozenset(key.name for key in keys if key.operator not in ("APPLY", "WRAP"))
 
 
 def requested_config(

@@ -15,12 +15,15 @@ from powerbench.jobs import Failure
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 """What allocators of the CPU and of CUDA's libraries say in a RuntimeError, in lower case."""
 
+_LOADER_DIED = "DataLoader worker"
+"""How torch's RuntimeError begins, which it raises wherever this process happens to be."""
+
 
 def failure_of(error: Exception, modules: Iterable[nn.Module]) -> Failure:
     """The failure that ``error`` amounts to; ``modules`` are looked at for weights that are not finite.
 
-    Values that a class refuses fail the trial. Other errors of the request (UserError), stops, and errors of
-    the file system (a full disk, say) are no finding about the trial: they are raised again.
+    Values that a class refuses fail the trial. Other errors of the request (UserError), stops, errors of the file
+    system (a full disk, say) and killed processes are no finding about the trial: they are raised again.
     """
     if isinstance(error, NotFinite):
         return Failure(error.kind, str(error))
@@ -30,6 +33,11 @@ def failure_of(error: Exception, modules: Iterable[nn.Module]) -> Failure:
         return Failure("error", str(error))
     if isinstance(error, PowerbenchError | OSError):
         raise error
+    if isinstance(error, RuntimeError) and _LOADER_DIED in str(error):
+        raise PowerbenchError(
+            f"a process that makes batches died ({_first_line(error)}): it was killed, for lack of memory perhaps. "
+            "Nothing of this is recorded; the same command goes on."
+        ) from error
     if not all(bool(torch.isfinite(p).all()) for module in modules for p in module.parameters()):
         return Failure("nan", f"the weights are no longer finite; then: {describe(error)}")
     return Failure("error", describe(error))

@@ -11,6 +11,7 @@ from powerbench.config.schema import ClassSpec, ExperimentConfig, thaw
 from powerbench.errors import UserError, nearest
 from powerbench.methods.checking import (
     CLASSIFIER,
+    CLASSIFIER_LOSS,
     check_names,
     own_miners,
     refuse_unsuitable,
@@ -110,6 +111,11 @@ def check(config: ExperimentConfig, metric_losses: list[str]) -> None:
         raise UserError(what, where=f"loss_funcs/{ADVERSARIAL}")
     require_model(config, GENERATOR, WITH_DAML)
     further, models = [HARD, REGULAR], [GENERATOR, CLASSIFIER]
+    if not metric_losses and CLASSIFIER_LOSS not in config.loss_funcs:
+        raise UserError("the metric needs a loss of its own, such as metric_loss.", where="loss_funcs")
+    for name in further:
+        if name in metric_losses:
+            raise UserError(f"{name} is a loss of the generator; call yours differently.", where=f"loss_funcs/{name}")
     check_names(config, metric_losses, miners=own_miners(metric_losses), models=models, further_losses=further)
     _check_arguments(config)
 

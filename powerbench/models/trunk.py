@@ -93,10 +93,10 @@ class Trunk(ImageTrunk):
 def averaged(output: Any) -> Tensor:
     """What a layer gives as one row an image: a map (B x C x height x width) averaged over its places, a row as it is.
 
-    Raises UserError for anything else.
+    A copy, because the next layer may work in place. Raises UserError for anything else.
     """
     if isinstance(output, Tensor) and output.dim() in (2, 4):
-        return output.mean(dim=(2, 3)) if output.dim() == 4 else output
+        return output.mean(dim=(2, 3)) if output.dim() == 4 else output.clone()
     raise UserError("a layer to extract gives neither a feature map nor a row of features for each image.")
 
 

@@ -86,6 +86,8 @@ def test_wrap_puts_a_class_around_each_value_once():
     wrapped = {name: {"Memory": {"size~INT_BAYESIAN~": [1, 9], "loss": old}} for name, old in base["losses"].items()}
     assert merge(base, {"losses~WRAP~2": WRAPPER}, "f") == {"losses": wrapped}
     assert merge({"losses": wrapped}, {"losses~WRAP~2": WRAPPER}, "f") == {"losses": wrapped}
+    other = {"losses~WRAP~2": {"Memory": {"loss": None, "size": 5}}}
+    assert merge({"losses": {"b": wrapped["b"]}}, other, "f") == {"losses": {"b": {"Memory": {"size": 5, "loss": "M"}}}}
     assert merge({"k": {"L": None}}, {"k~WRAP~1": {"W": {"x": None}}}, "f") == {"k": {"W": {"x": {"L": None}}}}
 
 

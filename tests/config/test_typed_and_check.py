@@ -191,6 +191,7 @@ def test_numbers_may_be_whole_where_fractions_are_wanted_but_not_the_other_way()
         (MEMORY + "--mining_funcs {metric_loss_miner: {MultiSimilarityMiner: {epsilon: 0.2}}}", "command line, mining_funcs/metric_loss_miner", "miner: {MultiSimilarityMiner: {epsilon: 0.2}}"),
         (MEMORY + "--loss_funcs {other: TripletMarginLoss} --mining_funcs {tuple_miner: BatchHardMiner}", "command line, mining_funcs/tuple_miner", "or call the miner by the loss it serves"),
         (MEMORY + "--trainer~APPLY~2 {batch_size: 256}", "config_loss_and_miners/with_cross_batch_memory.yaml, loss_funcs/metric_loss/CrossBatchMemory/memory_size", "a memory of 128 does not hold a batch of 256"),
+        (MEMORY + "--config_transforms [unsupervised] --config_general [default, with_unsupervised] --loss_funcs~APPLY~3 {memory_size~OVERRIDE~: 40}", "command line, loss_funcs/metric_loss/CrossBatchMemory/memory_size", "a memory of 40 does not hold a batch of 96"),
         ("--loss_funcs~SWAP~2 {DynamicSoftMarginLoss: null}", "command line, loss_funcs/metric_loss/DynamicSoftMarginLoss", "its second step fails"),
         ("--config_loss_and_miners [default, proxy_anchor, with_cross_batch_memory]", "config_loss_and_miners/with_cross_batch_memory.yaml, loss_funcs", "ProxyAnchorLoss"),
         ("--models {trunk~OVERRIDE~: {bninceptoin: null}}", "command line, models/trunk/bninceptoin", "Did you mean bninception"),
@@ -297,3 +298,11 @@ def test_reading_a_command_line_imports_nothing_heavy():
         "assert not {'torch', 'ax', 'pandas'} & set(sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_length_of_the_measured_embedding_cannot_be_searched():
+    text = (
+        "--config_general [default, with_cascaded] --config_loss_and_miners [default, with_cascaded] "
+        "--config_models [cascaded] --trainer~APPLY~2 {share_embedding_size~CHOICE_BAYESIAN~: [True, False]}"
+    )
+    assert "belongs to the protocol" in refusal(text)

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import signal
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from torch import nn
 
 from powerbench.data.inputs import open_inputs
 from powerbench.data.lending import stop_waiting
+from powerbench.errors import PowerbenchError
+from powerbench.evaluation.failures import failure_of
 from powerbench.execution.in_process import InProcess
 from powerbench.models.trunk import Trunk
 from powerbench.models.trunk_contract import InputSpec
@@ -115,3 +119,21 @@ def test_processes_that_failed_are_not_lent_again(tmp_path):
     first.close()
     path.unlink()
     assert same(drawn(opened(tmp_path)), drawn(opened(tmp_path, workers=0)))
+
+
+def test_processes_that_were_killed_while_they_waited_are_not_lent_again(tmp_path):
+    expected = drawn(opened(tmp_path, workers=0))
+    first = opened(tmp_path)
+    drawn(first)
+    (killed,) = processes()
+    first.close()
+    with suppress(RuntimeError):  # torch tells it wherever this process happens to be
+        os.kill(killed, signal.SIGKILL)
+        assert ended({killed})
+    assert same(drawn(opened(tmp_path)), expected)
+
+
+def test_a_killed_process_is_no_finding_about_the_trial():
+    killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+    with pytest.raises(PowerbenchError, match="the same command goes on"):
+        failure_of(killed, ())

@@ -163,3 +163,11 @@ def test_a_weight_of_no_loss_is_refused():
     changes["trainer"] = {"DeepAdversarialMetricLearning": {"loss_weights": {"g_hard_los": 1.0}}}
     with pytest.raises(UserError, match="Did you mean g_hard_loss"):
         method_of(**changes)
+
+
+def test_losses_that_do_not_fit_are_refused():
+    whole = adversarial()["loss_funcs"]
+    alone = {name: loss for name, loss in whole.items() if name != "metric_loss"}
+    for losses, told in (({**whole, "g_hard_loss": TRIPLET}, "a loss of the generator"), (alone, "a loss of its own")):
+        with pytest.raises(UserError, match=told):
+            method_of(**adversarial(loss_funcs=losses))

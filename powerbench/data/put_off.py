@@ -6,8 +6,10 @@ torchvision's transforms draw and check as ever; what they would do to an image 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
@@ -15,7 +17,7 @@ from torchvision.tv_tensors import Image
 
 from powerbench.config.schema import ClassSpec
 from powerbench.data.recipes import CONVERSIONS, DETERMINISTIC, refuse_different_sizes
-from powerbench.data.taps import Taps, Undeveloped, gathered, resized, whole
+from powerbench.data.taps import Taps, Undeveloped, developed, gathered, resized, whole
 from powerbench.errors import UserError
 
 RESIZING, FLIPS = "RandomResizedCrop", ("RandomHorizontalFlip", "RandomVerticalFlip")
@@ -59,7 +61,7 @@ def _put_off(image: Tensor, rows: Taps, columns: Taps) -> PutOff:
 def steps_put_off(steps: Sequence[ClassSpec], *, where: str) -> int:
     """How many of a recipe's last steps the device can do: all from the first random one on.
 
-    Raises UserError, naming the step, if a random one has to run on the CPU.
+    Raises UserError, naming the step, if a random one has to run on the CPU, and if this CPU would resize otherwise.
     """
     first = next((place for place, step in enumerate(steps) if step.name not in DETERMINISTIC), len(steps))
     for step in steps[:first]:
@@ -71,7 +73,21 @@ def steps_put_off(steps: Sequence[ClassSpec], *, where: str) -> int:
             raise _refused(step.name, where)
         if step.name not in FLIPS and earlier & ({RESIZING, *FLIPS} if step.name == RESIZING else {RESIZING}):
             raise _refused(f"{step.name} after {' and '.join(sorted(earlier))}", where)
+    if any(step.name == RESIZING for step in steps[first:]) and not resizes_with_whole_weights():
+        what = "this CPU resizes images otherwise than the device would (it has no AVX2); leave augment_on: workers."
+        raise UserError(what, where=where)
     return len(steps) - first
+
+
+@cache
+def resizes_with_whole_weights() -> bool:
+    """Whether torchvision resizes bytes on this CPU as :mod:`powerbench.data.taps` computes it, seen on an image."""
+    image = (torch.arange(31 * 29 * 3) * 37 % 256).to(torch.uint8).view(31, 29, 3).permute(2, 0, 1)
+
+    def resized_crop(given: Tensor) -> Any:
+        return functional.resized_crop(given, 2, 3, 25, 21, [13, 17], antialias=True)
+
+    return torch.equal(developed(undeveloped([noted(image, [resized_crop])]))[0], resized_crop(image))
 
 
 def _has_own_way(args: Any) -> bool:

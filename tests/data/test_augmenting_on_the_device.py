@@ -1,5 +1,9 @@
 """Random steps that the device computes: the same bytes as from the workers. The CPU is a device like another here."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -124,3 +128,17 @@ def test_where_images_are_augmented_changes_no_result_and_may_change_in_the_midd
     result = train_fold(job("both", "device"))
     assert without_times(result) == without_times(expected)
     assert same(weights(job("both", "device")), weights(job("workers", "workers")))
+
+
+@pytest.mark.slow
+def test_a_cpu_that_resizes_otherwise_is_refused():
+    code = (
+        "from powerbench.config.schema import ClassSpec\n"
+        "from powerbench.data.recipes import build_recipe\n"
+        "step = ClassSpec.model_validate({'RandomResizedCrop': {'size': 8}})\n"
+        "build_recipe([step], where='transforms/train', on_device=True)\n"
+    )
+    without = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
+    ended = subprocess.run([sys.executable, "-c", code], env=without, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "leave augment_on: workers" in ended.stderr

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import _search_report
@@ -41,9 +42,9 @@ FULL = {
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     """Run the searches that are asked for and not yet there, then report all."""
-    arguments = _arguments(sys.argv[2:] if sys.argv[1:2] == ["search_quality"] else sys.argv[1:])
+    arguments = _arguments(words)
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     file = output / "searches.jsonl"
@@ -65,7 +66,7 @@ def _run(jobs: list[dict], file: Path, processes: int) -> None:
             print(_search_report.line(row), flush=True)
 
 
-def _arguments(words: list[str]) -> argparse.Namespace:
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="benchmarks/results/search_quality")
     parser.add_argument("--full", action="store_true", help="all settings, 10 seeds, 50 trials")
@@ -116,4 +117,4 @@ def _search(job: dict) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

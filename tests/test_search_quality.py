@@ -1,7 +1,6 @@
 """The benchmark of the search: its surfaces, its judgement, and how it continues."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -53,10 +52,9 @@ def test_searches_are_judged_by_noise_free_values():
 
 
 @pytest.mark.slow
-def test_an_interrupted_benchmark_continues_and_reports_all(tmp_path, monkeypatch, capsys):
+def test_an_interrupted_benchmark_continues_and_reports_all(tmp_path, capsys):
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["search_quality", "--output", str(tmp_path), *words])
-        search_quality.main()
+        search_quality.main(["--output", str(tmp_path), *words])
         return capsys.readouterr().out
 
     part = ["--surfaces", "cub_triplet", "--noise", "0.02", "--optimisers", "sobol", "published", "random"]

@@ -1,63 +1,51 @@
-"""The optimisers that are compared: each gives the points of a whole search, in order."""
+"""The optimisers that are compared: each gives the trials of a whole search, in the order of their proposal."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from benchmarks._surfaces import Noisy
-from powerbench.search import Outcome, optimise
+from powerbench.search import Outcome, Parameter, Space, Trial, optimise
 
-Points = list[dict]
+Objective = Callable[[dict], Outcome]
+Trials = Sequence[Trial]
 INITIAL = 5
 
 
-def ours(objective: Noisy, trials: int, parallel: int, seed: int) -> Points:
-    return _optimised(objective, trials, parallel, seed, "ax")
+def ours(space: Space, objective: Objective, trials: int, parallel: int, seed: int) -> Trials:
+    return optimise(space, objective, trials, parallel=parallel, seed=seed).trials
 
 
-def sobol(objective: Noisy, trials: int, parallel: int, seed: int) -> Points:
-    return _optimised(objective, trials, parallel, seed, "sobol")
+def sobol(space: Space, objective: Objective, trials: int, parallel: int, seed: int) -> Trials:
+    return optimise(space, objective, trials, parallel=parallel, seed=seed, strategy="sobol").trials
 
 
-def random(objective: Noisy, trials: int, parallel: int, seed: int) -> Points:
-    return _optimised(objective, trials, parallel, seed, "random")
+def random(space: Space, objective: Objective, trials: int, parallel: int, seed: int) -> Trials:
+    return optimise(space, objective, trials, parallel=parallel, seed=seed, strategy="random").trials
 
 
-def published(objective: Noisy, trials: int, parallel: int, seed: int) -> Points:
-    return list(objective.surface.published[:trials])
-
-
-def ax(objective: Noisy, trials: int, parallel: int, seed: int) -> Points:
+def ax(space: Space, objective: Objective, trials: int, parallel: int, seed: int) -> Trials:
     """Ax's fast strategy with its default budget, 5 Sobol points."""
-    return _ax(objective, trials, parallel, seed, centre=False)
+    return _ax(space, objective, trials, parallel, seed, centre=False)
 
 
-def ax_centre(objective: Noisy, trials: int, parallel: int, seed: int) -> Points:
+def ax_centre(space: Space, objective: Objective, trials: int, parallel: int, seed: int) -> Trials:
     """Ax's fast strategy untouched: the centre, then Sobol points up to 5 in all."""
-    return _ax(objective, trials, parallel, seed, centre=True)
+    return _ax(space, objective, trials, parallel, seed, centre=True)
 
 
-OPTIMISERS: dict[str, Callable[[Noisy, int, int, int], Points]] = {
+OPTIMISERS: dict[str, Callable[[Space, Objective, int, int, int], Trials]] = {
     "ours": ours,
     "ax": ax,
     "ax_centre": ax_centre,
     "sobol": sobol,
     "random": random,
-    "published": published,
 }
-MODEL_FREE = ("sobol", "random", "published")
-"""What they hear of the noise, and how many run at a time, changes nothing."""
 
 
-def _optimised(objective: Noisy, trials: int, parallel: int, seed: int, strategy: str) -> Points:
-    found = optimise(objective.surface.space, objective, trials, parallel=parallel, seed=seed, strategy=strategy)
-    return [trial.parameters for trial in found.trials]
-
-
-def _ax(objective: Noisy, trials: int, parallel: int, seed: int, *, centre: bool) -> Points:
-    """One client asked and told; ``parallel`` trials run, of which the oldest ends first."""
+def _ax(space: Space, objective: Objective, trials: int, parallel: int, seed: int, *, centre: bool) -> Trials:
+    """One client asked and told; it hears of a trial when ``parallel`` have been asked for, of the oldest first."""
     import torch
 
     logging.disable(logging.WARNING)
@@ -65,24 +53,26 @@ def _ax(objective: Noisy, trials: int, parallel: int, seed: int, *, centre: bool
     torch.set_num_threads(1)
     from ax.exceptions.core import DataRequiredError
 
-    client = _client(objective, seed, centre)
-    points: Points = []
+    names = {f"x{number}": parameter for number, parameter in enumerate(space.parameters)}  # Ax wants identifiers
+    client = _client(names, seed, centre)
+    tried: list[Trial] = []
     running: list[int] = []
-    while len(points) < trials:
+    while len(tried) < trials:
         try:
             asked = client.get_next_trials(max_trials=1) if len(running) < parallel else {}
         except DataRequiredError:  # it waits for its initial points
             asked = {}
-        for index, point in asked.items():
-            points.append(dict(point))
+        for index, proposed in asked.items():
+            point = {parameter.path: proposed[name] for name, parameter in names.items()}
+            tried.append(Trial(point, objective(point)))
             running.append(index)
         if not asked or len(running) == parallel:
             index = running.pop(0)
-            client.complete_trial(index, raw_data={"map_at_r": _told(objective(points[index]))})
-    return points
+            _tell(client, index, tried[index].outcome)
+    return tried
 
 
-def _client(objective: Noisy, seed: int, centre: bool):
+def _client(parameters: dict[str, Parameter], seed: int, centre: bool):
     from ax.api.client import Client
     from ax.api.configs import RangeParameterConfig
 
@@ -90,12 +80,12 @@ def _client(objective: Noisy, seed: int, centre: bool):
     client.configure_experiment(
         parameters=[
             RangeParameterConfig(
-                name=parameter.path,
+                name=name,
                 bounds=(parameter.low, parameter.high),
-                parameter_type="float",
+                parameter_type=parameter.kind,
                 scaling="log" if parameter.log else "linear",
             )
-            for parameter in objective.surface.space.parameters
+            for name, parameter in parameters.items()
         ]
     )
     client.configure_optimization(objective="map_at_r")
@@ -105,5 +95,9 @@ def _client(objective: Noisy, seed: int, centre: bool):
     return client
 
 
-def _told(outcome: Outcome):
-    return outcome.mean if outcome.sem is None else (outcome.mean, outcome.sem)
+def _tell(client, index: int, outcome: Outcome) -> None:
+    if outcome.failed:
+        client.mark_trial_failed(index)
+    else:
+        value = outcome.mean if outcome.sem is None else (outcome.mean, outcome.sem)
+        client.complete_trial(index, raw_data={"map_at_r": value})

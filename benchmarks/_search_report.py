@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 
-from benchmarks._optimisers import MODEL_FREE, OPTIMISERS
+from benchmarks._optimisers import OPTIMISERS
 
+PUBLISHED = "published"
+COMPARED = (*OPTIMISERS, PUBLISHED)
+MODEL_FREE = ("sobol", "random", PUBLISHED)
+"""What they hear of the noise, and how many run at a time, changes nothing."""
 REACHED = 0.99
 """A search has arrived when a trial's noise-free value is this share of the surface's best."""
 WITHIN = 25
@@ -22,23 +25,6 @@ of the surface's best, `>n` if the search ended before. *Regret*: what the best 
 thousandths; *of choice*: what the trial lacks that looks best. `nothing`, `folds`, `sd`: what the optimiser is told
 of the noise: no standard error, the one over folds of unequal difficulty, the true one.
 """
-
-
-def read(file: Path) -> list[dict]:
-    """The longest run of every search. A last line that an interruption cut off is left out."""
-    rows: dict[tuple, dict] = {}
-    for text in file.read_text().splitlines() if file.exists() else []:
-        try:
-            row = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if row["trials"] >= rows.get(key(row), row)["trials"]:
-            rows[key(row)] = row
-    return list(rows.values())
-
-
-def key(row: dict) -> tuple:
-    return tuple(row[name] for name in KEY)
 
 
 def first_reached(row: dict) -> float:
@@ -136,6 +122,6 @@ def _curve(panel, optimiser: str, group: list[dict]) -> None:
     trials = min(row["trials"] for row in group)
     curves = [row["best"] - np.maximum.accumulate(row["values"][:trials]) for row in group]
     low, middle, high = np.quantile(np.maximum(curves, 1e-5), [0.25, 0.5, 0.75], axis=0)
-    colour, across = f"C{list(OPTIMISERS).index(optimiser)}", np.arange(1, trials + 1)
+    colour, across = f"C{COMPARED.index(optimiser)}", np.arange(1, trials + 1)
     panel.plot(across, middle, label=optimiser, linewidth=1, color=colour)
     panel.fill_between(across, low, high, alpha=0.15, linewidth=0, color=colour)

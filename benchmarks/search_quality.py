@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import _search_report
-from benchmarks._optimisers import MODEL_FREE, OPTIMISERS
+from benchmarks._optimisers import OPTIMISERS
+from benchmarks._search_report import COMPARED, KEY, MODEL_FREE, PUBLISHED
+from benchmarks._searches import run_missing
 from benchmarks._surfaces import Noisy, surfaces
 
 TOLD = ("nothing", "folds", "sd")
@@ -39,7 +38,6 @@ FULL = {
     "told": list(TOLD),
     "parallel": [1, 4],
 }
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(words: Sequence[str]) -> None:
@@ -48,22 +46,8 @@ def main(words: Sequence[str]) -> None:
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     file = output / "searches.jsonl"
-    missing = _missing(_wanted(arguments), _search_report.read(file))
-    print(f"{len(missing)} searches to run", flush=True)
-    if missing:
-        _run(missing, file, arguments.processes)
-    _search_report.write(_search_report.read(file), output)
-
-
-def _run(jobs: list[dict], file: Path, processes: int) -> None:
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # the processes inherit it
-    cut_off = file.exists() and not file.read_text().endswith("\n")
-    with multiprocessing.get_context("spawn").Pool(processes) as pool, file.open("a") as lines:
-        if cut_off:
-            lines.write("\n")
-        for row in pool.imap_unordered(_search, jobs):
-            print(json.dumps(row), file=lines, flush=True)
-            print(_search_report.line(row), flush=True)
+    rows = run_missing(_wanted(arguments), file, KEY, _search, _search_report.line, arguments.processes)
+    _search_report.write(rows, output)
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -76,7 +60,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--noise", nargs="+", type=float, help="standard deviations")
     parser.add_argument("--told", nargs="+", choices=TOLD, help="what optimisers hear of the noise")
     parser.add_argument("--parallel", nargs="+", type=int)
-    parser.add_argument("--optimisers", nargs="+", choices=list(OPTIMISERS), default=list(OPTIMISERS))
+    parser.add_argument("--optimisers", nargs="+", choices=COMPARED, default=list(COMPARED))
     parser.add_argument("--processes", type=int, default=1)
     arguments = parser.parse_args(words)
     for key, value in (FULL if arguments.full else SMALL).items():
@@ -94,26 +78,29 @@ def _wanted(arguments: argparse.Namespace) -> list[dict]:
             job = {"surface": surface, "optimiser": optimiser, "noise": noise, "told": told, "parallel": parallel}
             if optimiser in MODEL_FREE:
                 job |= {"told": "nothing", "parallel": 1}
-            job |= {"seed": 0 if optimiser == "published" else seed, "trials": arguments.trials}
+            job |= {"seed": 0 if optimiser == PUBLISHED else seed, "trials": arguments.trials}
             if job not in wanted:
                 wanted.append(job)
     return wanted
-
-
-def _missing(wanted: list[dict], rows: list[dict]) -> list[dict]:
-    longest = {_search_report.key(row): row["trials"] for row in rows}
-    return [job for job in wanted if longest.get(_search_report.key(job), 0) < job["trials"]]
 
 
 def _search(job: dict) -> dict:
     """The job with what came of it: noise-free and observed values in trial order, CPU seconds."""
     objective = Noisy(surfaces()[job["surface"]], job["noise"], job["told"], job["seed"])
     started = time.process_time()
-    points = OPTIMISERS[job["optimiser"]](objective, job["trials"], job["parallel"], job["seed"])
+    points = _points(job, objective)
     cpu = time.process_time() - started
     values = [objective.surface.value(point) for point in points]
     observed = [objective(point).mean for point in points]
     return {**job, "best": objective.surface.best, "values": values, "observed": observed, "cpu": round(cpu, 2)}
+
+
+def _points(job: dict, objective: Noisy) -> list[dict]:
+    if job["optimiser"] == PUBLISHED:
+        return list(objective.surface.published[: job["trials"]])
+    optimiser = OPTIMISERS[job["optimiser"]]
+    trials = optimiser(objective.surface.space, objective, job["trials"], job["parallel"], job["seed"])
+    return [trial.parameters for trial in trials]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import _search_report, search_quality
+from benchmarks._searches import read
 from benchmarks._surfaces import FOLDS, Noisy, surfaces
 
 
@@ -63,7 +64,7 @@ def test_an_interrupted_benchmark_continues_and_reports_all(tmp_path, capsys):
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:3]) + '{"surface": "cub_tri')
     assert "2 searches to run" in run(*part, "--seeds", "2")
     assert "0 searches to run" in run(*part, "--seeds", "2")
-    rows = _search_report.read(file)
+    rows = read(file, _search_report.KEY)
     assert sorted((row["optimiser"], row["seed"]) for row in rows) == [
         ("published", 0),
         *(("random", seed) for seed in (0, 1)),

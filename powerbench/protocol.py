@@ -44,7 +44,7 @@ SEARCH_KEYS = (*AMOUNTS, *WAYS_OF_SEARCH)
 """Protocol keys that say how much was tried and how it was found, not under which conditions."""
 OF_OPENED_DATA = ("dataset_checksum", "split_checksums", "trunk_weights", "skipped_images")
 """Protocol keys that only the opened data and weights tell, whatever the config says."""
-SEARCH_VERSION = 2
+SEARCH_VERSION = 3
 """Of what Ax is given to propose with: another one proposes other trials after the same results. A search that Ax's own
 default proposed (1) has no such key."""
 ANY = "any"

@@ -45,7 +45,8 @@ class Mixture(Model):  # type: ignore[misc]
 
     def prior_covariance(self, first: Tensor, second: Tensor) -> Tensor:
         """B x N x M, of snapped points."""
-        return correlation(self.axes.apart(first, second), self.draws.metric)
+        geometry = self.draws.geometry
+        return correlation(self.axes.placed(first, geometry), self.axes.placed(second, geometry))
 
     def joint(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (B x N) and covariance (B x N x N) of the noise-free values at N x d snapped points."""

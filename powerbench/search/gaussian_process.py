@@ -12,6 +12,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 MEMBERS = 16
 """Draws of the hyperparameters."""
@@ -29,10 +30,23 @@ NOISE = (-6.0, 2.0)
 SKEW = 0.7
 """Standard deviation of the normal prior of a skew, around 0: ridges often lie askew to the axes, as two margins of a
 loss, or a learning rate and a scale, make up for each other."""
+WARP = 2.0
+"""Standard deviation of the normal prior of a warp, around 0: many a metric changes by ratios of a parameter that was
+given a linear range, with a peak near one end."""
 MOST_SKEWED = 3
 """Ordered parameters up to which every two have a skew: of more, there would be too many to tell from few trials."""
 LEAST_NOISE = 1e-6
 JITTER = 1e-8
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """B draws of how far apart points are, see :meth:`Axes.placed`: length ``scales`` B x d, ``skews`` B x p, and
+    ``warps`` B x o of the ordered axes."""
+
+    scales: Tensor
+    skews: Tensor
+    warps: Tensor
 
 
 @dataclass(frozen=True)
@@ -54,57 +68,69 @@ class Axes:
 
     @cached_property
     def pairs(self) -> Tensor:
-        """The p pairs of axes that a ridge may lie askew to, 2 x p."""
-        ordered = self.ordered.nonzero()[:, 0]
-        return torch.combinations(ordered).T if len(ordered) <= MOST_SKEWED else ordered.new_empty(2, 0)
+        """The p pairs of ordered axes that a ridge may lie askew to, 2 x p, numbered among the ordered ones."""
+        count = int(self.ordered.sum())
+        return (
+            torch.combinations(torch.arange(count)).T if count <= MOST_SKEWED else torch.empty(2, 0, dtype=torch.long)
+        )
 
-    def apart(self, first: Tensor, second: Tensor) -> Tensor:
-        """Of N x d and M x d snapped points, (d + p) x N x M: the squared distance on each axis, and the product of the
-        distances on each pair of axes."""
-        difference = first.T[:, :, None] - second.T[:, None, :]
-        different = (difference.abs() > 1e-9).to(difference)
-        squares = torch.where(self.ordered[:, None, None], difference.square(), different)
-        return torch.cat([squares, difference[self.pairs[0]] * difference[self.pairs[1]]])
+    def placed(self, points: Tensor, geometry: Geometry) -> Tensor:
+        """Snapped points (N x d) where only the distance counts, B x N x q.
 
-    def metric(self, scales: Tensor, skews: Tensor) -> Tensor:
-        """What :meth:`apart` is weighted with, B x (d + p), for B x d length scales and B x p skews: the axes are
-        divided by their length scales, then of each pair the first times the skew is added to the second."""
-        shear = torch.eye(len(self.levels), dtype=scales.dtype).repeat(len(scales), 1, 1)
-        shear[:, self.pairs[1], self.pairs[0]] = skews
-        form = shear.mT @ shear / (scales[:, :, None] * scales[:, None, :])
-        return torch.cat([form.diagonal(dim1=1, dim2=2), 2 * form[:, self.pairs[0], self.pairs[1]]], dim=1)
+        Ordered axes are warped and divided by their length scales; then, of each pair, the first times the skew is
+        added to the second. An axis of choices becomes one for each of its values, so that any two are as far apart.
+        """
+        ordered = _warped(points[:, self.ordered], geometry.warps[:, None]) / geometry.scales[:, None, self.ordered]
+        shear = torch.eye(ordered.shape[2], dtype=points.dtype).repeat(len(ordered), 1, 1)
+        shear[:, self.pairs[0], self.pairs[1]] = geometry.skews
+        choices = [
+            functional.one_hot((points[:, axis] * self.levels[axis]).long(), int(self.levels[axis]))
+            / (math.sqrt(2) * geometry.scales[:, axis, None, None])
+            for axis in (~self.ordered).nonzero()[:, 0]
+        ]
+        return torch.cat([ordered @ shear, *choices], dim=2)
 
 
-def correlation(apart: Tensor, metric: Tensor) -> Tensor:
-    """Squared-exponential correlations, B x N x M, see :class:`Axes`."""
-    flat = metric @ apart.reshape(len(apart), -1)
-    return flat.mul_(-0.5).exp_().reshape(len(metric), *apart.shape[1:])
+def _warped(points: Tensor, warps: Tensor) -> Tensor:
+    """[0, 1] onto itself, more finely resolved near 0 where the warp is positive, near 1 where it is negative: by a
+    logarithm whose base is the ratio of the slopes at both ends, straight beyond them."""
+    warps = torch.where(warps.abs() < 1e-4, 1e-4, warps)
+    growth = warps.expm1()
+    inside = points.clamp(0, 1)
+    beyond = points - inside
+    slope = torch.where(beyond < 0, growth, -(-warps).expm1()) / warps
+    return (growth * inside).log1p() / warps + slope * beyond
+
+
+def correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Squared-exponential correlations, B x N x M, of placed points, B x N x q and B x M x q."""
+    ends = first.square().sum(2)[:, :, None] + second.square().sum(2)[:, None, :]
+    return torch.baddbmm(ends, first, second.mT, beta=-0.5).clamp_max_(0).exp_()
 
 
 @dataclass(frozen=True)
 class Draws:
-    """B draws of the hyperparameters: ``metric`` B x (d + p), ``noise`` (variance) and constant ``mean`` B each."""
+    """B draws of the hyperparameters: ``geometry``, ``noise`` (variance) and constant ``mean``, B each."""
 
-    metric: Tensor
+    geometry: Geometry
     noise: Tensor
     mean: Tensor
 
 
 class HyperparameterPosterior:
-    """The posterior of the logarithms of d length scales, of p skews, and of the logarithm of the noise variance.
+    """The posterior of the logarithms of d length scales, of p skews, o warps, and the logarithm of the noise variance.
 
-    The constant mean is what fits best with each. Arguments are B x (d + p + 1), in this order.
+    The constant mean is what fits best with each. Arguments are B x (d + p + o + 1), in this order.
     """
 
     def __init__(self, axes: Axes, points: Tensor, values: Tensor) -> None:
         """``points``: n x d, snapped; ``values``: n, standardised."""
-        self.axes, self.dimension = axes, len(axes.levels)
-        self.apart = axes.apart(points, points)
+        self.axes, self.points = axes, points
         self.columns = torch.stack([values, torch.ones_like(values)], dim=1)
-        pairs = axes.pairs.shape[1]
-        scale = SCALE[0] + math.log(self.dimension) / 2
-        self.centre = torch.tensor([scale] * self.dimension + [0.0] * pairs + [NOISE[0]], dtype=values.dtype)
-        self.spread = torch.tensor([SCALE[1]] * self.dimension + [SKEW] * pairs + [NOISE[1]], dtype=values.dtype)
+        dimension = len(axes.levels)
+        priors = [(SCALE[0] + math.log(dimension) / 2, SCALE[1])] * dimension
+        priors += [(0.0, SKEW)] * axes.pairs.shape[1] + [(0.0, WARP)] * int(axes.ordered.sum()) + [NOISE]
+        self.centre, self.spread = torch.tensor(priors, dtype=values.dtype).T
 
     def log_prior(self, logs: Tensor) -> Tensor:
         """B, up to a constant."""
@@ -129,7 +155,7 @@ class HyperparameterPosterior:
         logs = torch.cat([first, second])[::2]
         _, solved = self._solved(logs)
         mean = solved.prod(2).sum(1) / solved[..., 1].square().sum(1)
-        return Draws(self._metric(logs), _noise(logs), mean)
+        return Draws(self._geometry(logs), _noise(logs), mean)
 
     def _log_posterior(self, logs: Tensor) -> Tensor:
         return self.log_prior(logs) + self.log_likelihood(logs)
@@ -152,11 +178,14 @@ class HyperparameterPosterior:
         accepted = torch.rand(count, dtype=moved.dtype).log() < gain
         return torch.where(accepted[:, None], proposed, moved), torch.where(accepted, theirs, log_posterior)
 
-    def _metric(self, logs: Tensor) -> Tensor:
-        return self.axes.metric(logs[:, : self.dimension].exp(), logs[:, self.dimension : -1])
+    def _geometry(self, logs: Tensor) -> Geometry:
+        parts = [len(self.axes.levels), self.axes.pairs.shape[1], int(self.axes.ordered.sum()), 1]
+        scales, skews, warps, _ = logs.split(parts, dim=1)
+        return Geometry(scales.exp(), skews, warps)
 
     def _solved(self, logs: Tensor) -> tuple[Tensor, Tensor]:
-        covariance = correlation(self.apart, self._metric(logs))
+        placed = self.axes.placed(self.points, self._geometry(logs))
+        covariance = correlation(placed, placed)
         covariance.diagonal(dim1=1, dim2=2).add_((_noise(logs) + JITTER)[:, None])
         factor, failed = torch.linalg.cholesky_ex(covariance)
         factor[failed > 0] = math.nan

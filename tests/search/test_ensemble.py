@@ -49,9 +49,10 @@ def test_predictions_are_those_of_each_process():
     places = torch.rand(5, 2, dtype=torch.float64)
     mean, covariance = model.joint(places)
     for member in range(len(mean)):
-        metric, noise = model.draws.metric[member : member + 1], float(model.draws.noise[member])
-        prior = correlation(model.axes.apart(model.points, model.points), metric)[0].numpy() + noise * np.eye(12)
-        across = correlation(model.axes.apart(places, model.points), metric)[0].numpy()
+        noise = float(model.draws.noise[member])
+        known, asked = (model.axes.placed(points, model.draws.geometry) for points in (model.points, places))
+        prior = correlation(known, known)[member].numpy() + noise * np.eye(12)
+        across = correlation(asked, known)[member].numpy()
         centre = float(model.draws.mean[member])
         expected = centre + across @ np.linalg.solve(prior, model.values.numpy() - centre)
         assert mean[member].numpy() == pytest.approx(expected, abs=1e-6)

@@ -28,7 +28,7 @@ setup(
         "pretrainedmodels>=0.7.4",
         "six",  # pretrainedmodels imports it without declaring it
         "timm>=1.0",
-        "numba>=0.61",  # BSD-2; compiles loops over ranks and pixels when they are first called
+        "numba>=0.61",  # BSD-2; compiles the counting of ranks when it is first called
         "numpy>=1.26",
         "scipy>=1.15",
         "threadpoolctl>=3.1",

@@ -12,7 +12,7 @@ LAYERS = [
     ["split_managers"],
     ["evaluation.names"],
     ["config"],
-    ["class_folders", "libraries", "deferring", "compiling", "starting", "arguments", "classes"],
+    ["class_folders", "libraries", "deferring", "starting", "arguments", "classes"],
     ["plan", "roots"],
     ["protocol"],
     ["datasets"],

@@ -69,8 +69,7 @@ class BatchMaker(torch.utils.data.Dataset):
                         recipe = self._recipes[names[view]]
                         if recipe.head_text not in started:
                             started[recipe.head_text] = self._start(names[view], recipe, int(item))
-                        if not recipe.deterministic:
-                            reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
+                        reseed(seed_of(seed=request.seed, position=request.position, place=place, view=view))
                         images.append(recipe.end(started[recipe.head_text]))
             together = {view: self._recipes[names[view]].together(images) for view, images in made.items()}
         except UserError as error:

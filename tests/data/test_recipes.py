@@ -52,18 +52,6 @@ def test_a_batch_is_finished_as_its_images_one_by_one():
     assert torch.equal(together, torch.cat([finish(stack([picture]), BNINCEPTION) for picture in pictures]))
 
 
-@pytest.mark.parametrize("spec", [BNINCEPTION, InputSpec()])
-@pytest.mark.parametrize("by_pixel", [True, False])
-def test_every_byte_is_normalised_as_torchvision_does_it(spec, by_pixel):
-    values = np.random.default_rng(0).permuted(np.tile(np.arange(256, dtype=np.uint8), (2, 3, 1)), axis=2)
-    images = torch.from_numpy(values).view(2, 3, 16, 16)
-    order = [2, 1, 0] if spec.space == "BGR" else [0, 1, 2]
-    expected = first_generation.Normalize(spec.mean, spec.std)(images[:, order].float() / 255 * spec.range[1])
-    found = finish(images.contiguous(memory_format=torch.channels_last) if by_pixel else images, spec)
-    assert found.is_contiguous()
-    assert torch.equal(found, expected)
-
-
 def test_recipes_that_end_in_float_tensors_give_the_same_images():
     as_floats = recipe({"Resize": {"size": [16, 16]}, "ToImage": None, "ConvertImageDtype": None})
     as_bytes = recipe({"Resize": {"size": [16, 16]}})

@@ -14,14 +14,8 @@ class RandomResizedCrop(v2.RandomResizedCrop):  # type: ignore[misc]
     """torchvision's, with the same draws and the same values, in half the time on bytes.
 
     What is cut out is copied before it is resized, so that the three values of a pixel lie side by side: torchvision
-    hands over a view, which torch first rearranges plane by plane. Nor is an image looked for in what is one.
+    hands over a view, which torch first rearranges plane by plane.
     """
-
-    def forward(self, *inputs: Any) -> Any:
-        """One image, or what else torchvision's transform takes, cut and resized."""
-        if len(inputs) == 1 and type(inputs[0]) is Tensor:
-            return self.transform(inputs[0], self.make_params([*inputs]))
-        return super().forward(*inputs)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """The crop that ``params`` (top, left, height, width) says, in the size of this transform."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from powerbench.compiling import compiled
+from powerbench.evaluation.ranking.compiling import compiled
 from powerbench.evaluation.ranking.structures import Cells, Counts, Floats, Integers, Job, Positives, Rules
 
 CHUNK = 32

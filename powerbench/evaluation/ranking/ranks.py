@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from powerbench.compiling import compiled
 from powerbench.evaluation.ranking.backends import ON_CPU, Backend, count
+from powerbench.evaluation.ranking.compiling import compiled
 from powerbench.evaluation.ranking.near import Limits, Lookup, Ties, add
 from powerbench.evaluation.ranking.points import Distance, Embeddings, points_of, space_of
 from powerbench.evaluation.ranking.structures import Counts, Integers, Job, Tally

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powerbench.compiling import compiled
+from powerbench.evaluation.ranking.compiling import compiled
 from powerbench.evaluation.ranking.structures import Floats, Integers
 
 

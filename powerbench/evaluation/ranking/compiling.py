@@ -1,4 +1,4 @@
-"""Compilation of loops over arrays: at their first call, kept on disk for the processes that follow."""
+"""Compilation of the kernels: at their first call, kept on disk for the processes that follow."""
 
 from __future__ import annotations
 

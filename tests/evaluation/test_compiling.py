@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 KERNEL = """
-from powerbench.compiling import compiled
+from powerbench.evaluation.ranking.compiling import compiled
 
 @compiled()
 def twice(value):
@@ -44,7 +44,7 @@ def test_code_is_kept_in_the_users_cache_where_its_source_cannot_be_written_besi
     file = kernel_in(tmp_path / "read_only")
     (file.parent / "__pycache__").write_text("")  # no folder can be made there, whoever tries
     file.parent.chmod(0o500)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     for expected in (COMPILED, LOADED):
         counts, folder, said = run(file, monkeypatch, XDG_CACHE_HOME=tmp_path / "cache")
         assert counts == expected
@@ -57,7 +57,7 @@ def test_code_that_can_be_kept_nowhere_is_compiled_with_a_warning(tmp_path, monk
     file = kernel_in(tmp_path / "read_only")
     (file.parent / "__pycache__").write_text("")
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     counts, folder, said = run(file, monkeypatch, XDG_CACHE_HOME=tmp_path / "file")
     assert (counts, folder) == (COMPILED, "None")
     assert "NUMBA_CACHE_DIR may name a folder" in said

@@ -130,7 +130,8 @@ class HyperparameterPosterior:
         dimension = len(axes.levels)
         priors = [(SCALE[0] + math.log(dimension) / 2, SCALE[1])] * dimension
         priors += [(0.0, SKEW)] * axes.pairs.shape[1] + [(0.0, WARP)] * int(axes.ordered.sum()) + [NOISE]
-        self.centre, self.spread = torch.tensor(priors, dtype=values.dtype).T
+        moments = torch.tensor(priors, dtype=values.dtype)
+        self.centre, self.spread = moments[:, 0], moments[:, 1]
 
     def log_prior(self, logs: Tensor) -> Tensor:
         """B, up to a constant."""
@@ -179,9 +180,9 @@ class HyperparameterPosterior:
         return torch.where(accepted[:, None], proposed, moved), torch.where(accepted, theirs, log_posterior)
 
     def _geometry(self, logs: Tensor) -> Geometry:
-        parts = [len(self.axes.levels), self.axes.pairs.shape[1], int(self.axes.ordered.sum()), 1]
-        scales, skews, warps, _ = logs.split(parts, dim=1)
-        return Geometry(scales.exp(), skews, warps)
+        skews = len(self.axes.levels)
+        warps = skews + self.axes.pairs.shape[1]
+        return Geometry(logs[:, :skews].exp(), logs[:, skews:warps], logs[:, warps:-1])
 
     def _solved(self, logs: Tensor) -> tuple[Tensor, Tensor]:
         placed = self.axes.placed(self.points, self._geometry(logs))

@@ -63,11 +63,9 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--optimisers", nargs="+", choices=list(OPTIMISERS), default=[OURS, "ax"])
     parser.add_argument("--told", choices=TOLD, default="nothing", help="the standard error over folds, to the others")
     parser.add_argument("--processes", type=int, default=1)
-    arguments = parser.parse_args(words)
-    for key, value in (FULL if arguments.full else SMALL).items():
-        if getattr(arguments, key) is None:
-            setattr(arguments, key, value)
-    return arguments
+    whole = parser.parse_known_args(words)[0].full
+    parser.set_defaults(**(FULL if whole else SMALL))
+    return parser.parse_args(words)
 
 
 def _wanted(arguments: argparse.Namespace) -> list[dict]:

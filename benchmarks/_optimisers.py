@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Sequence
 
 from powerbench.search import Outcome, Parameter, Space, Trial, optimise
+from powerbench.search.ax_model import one_thread, quiet
 
 Objective = Callable[[dict], Outcome]
 Trials = Sequence[Trial]
@@ -27,12 +26,14 @@ def random(space: Space, objective: Objective, trials: int, parallel: int, seed:
 
 def ax(space: Space, objective: Objective, trials: int, parallel: int, seed: int) -> Trials:
     """Ax's fast strategy with its default budget, 5 Sobol points."""
-    return _ax(space, objective, trials, parallel, seed, centre=False)
+    with quiet(), one_thread():
+        return _ax(space, objective, trials, parallel, seed, centre=False)
 
 
 def ax_centre(space: Space, objective: Objective, trials: int, parallel: int, seed: int) -> Trials:
     """Ax's fast strategy untouched: the centre, then Sobol points up to 5 in all."""
-    return _ax(space, objective, trials, parallel, seed, centre=True)
+    with quiet(), one_thread():
+        return _ax(space, objective, trials, parallel, seed, centre=True)
 
 
 OPTIMISERS: dict[str, Callable[[Space, Objective, int, int, int], Trials]] = {
@@ -46,11 +47,6 @@ OPTIMISERS: dict[str, Callable[[Space, Objective, int, int, int], Trials]] = {
 
 def _ax(space: Space, objective: Objective, trials: int, parallel: int, seed: int, *, centre: bool) -> Trials:
     """One client asked and told; it hears of a trial when ``parallel`` have been asked for, of the oldest first."""
-    import torch
-
-    logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
     from ax.exceptions.core import DataRequiredError
 
     names = {f"x{number}": parameter for number, parameter in enumerate(space.parameters)}  # Ax wants identifiers

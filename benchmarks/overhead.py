@@ -80,9 +80,14 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _compile() -> None:
-    """Compile our modules, and measure a few embeddings; the compiled code is kept on disk for the runs."""
-    values = np.random.default_rng(0).normal(size=(40, 128)).astype(np.float32)
-    measure(values, np.repeat(np.arange(8), 5), ["map_at_r", "precision_at_1", "r_precision"])
+    """Compile our modules, and measure embeddings; the compiled code is kept on disk for the runs.
+
+    As many embeddings as the runs have, on few axes as those of trained models: others are counted by other code.
+    """
+    generator = np.random.default_rng(0)
+    for size, width in ((180, 128), (720, 128), (720, 512)):
+        values = generator.normal(size=(size, width)) / np.arange(1, width + 1)
+        measure(values.astype(np.float32), np.arange(size) // 7, ["map_at_r", "precision_at_1", "r_precision"])
     for package in ("powerbench", "meta_logs", "split_managers", "benchmarks"):
         compileall.compile_dir(Path(__file__).parents[1] / package, quiet=1)
 

@@ -37,7 +37,7 @@ def model_point(
     """
     if all(parameter.size == 1 for parameter in space.parameters):
         return None
-    with _quiet(), _one_thread(), seeded(seed_of(seed=seed, index=len(parameters), purpose="proposal")):
+    with quiet(), one_thread(), seeded(seed_of(seed=seed, index=len(parameters), purpose="proposal")):
         from ax.exceptions.core import AxError
         from botorch.exceptions.errors import BotorchError
 
@@ -159,7 +159,7 @@ def _from_ax(space: Space, proposed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Ax reports every step at INFO, and warns about trials outside the bounds, which are expected here."""
     disabled = logging.root.manager.disable
     logging.disable(max(disabled, logging.WARNING))
@@ -172,7 +172,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """The number of threads changes the last bits of a fit, so it is always one."""
     import torch
 

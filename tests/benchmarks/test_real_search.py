@@ -1,6 +1,7 @@
 """The benchmark of the search on real training: it trains what an experiment trains, and judges pairs of searches."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ def test_ax_searches_any_range_and_goes_on_after_a_failure(parallel):
     assert [trial.outcome.failed for trial in trials] == [False, True, *[False] * 5]
     assert all(0.1 <= point["a/b"] <= 10 and type(point["n"]) is int and 1 <= point["n"] <= 9 for point in asked)
     assert max(trial.outcome.mean for trial in trials[5:]) > -2
+    assert logging.root.manager.disable == logging.NOTSET
 
 
 @pytest.mark.slow

@@ -1,9 +1,15 @@
-"""Response surfaces of published searches as objectives: a value, folds of unequal difficulty, and noise."""
+"""Response surfaces of published searches as objectives: a value, folds of unequal difficulty, and noise.
+
+Others like them are derived from each: ``_bent``, its structure drawn towards the upper ends; ``_cut``, its best on a
+bound of the first parameter that still has room beside it; ``_turned``, two parameters by 45 degrees, so that ridges
+along an axis run across.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +33,8 @@ class Surface:
     space: Space
     mean: np.ndarray
     published: tuple[dict, ...]
+    moved: Callable[[np.ndarray], np.ndarray] | None = None
+    """Where a point of the unit cube lies on the grid; none: there itself."""
 
     @property
     def best(self) -> float:
@@ -34,11 +42,12 @@ class Surface:
 
     def value(self, point: dict) -> float:
         """The noise-free value: linear between the four (two) grid points around; at the edge beyond it."""
-        grid, weights = self.mean, []
-        for parameter, size in zip(self.space.parameters, reversed(grid.shape), strict=True):
-            weights.append(_linear(_unit(parameter, point[parameter.path]), size))
-        for weight in weights:  # the last axis is the first parameter
-            grid = grid @ weight
+        units = np.array([_unit(parameter, point[parameter.path]) for parameter in self.space.parameters])
+        if self.moved is not None:
+            units = np.clip(self.moved(units), 0, 1)
+        grid = self.mean
+        for unit, size in zip(units, reversed(grid.shape), strict=True):  # the last axis is the first parameter
+            grid = grid @ _linear(unit, size)
         return float(grid)
 
 
@@ -69,8 +78,43 @@ class Noisy:
 
 @cache
 def surfaces() -> dict[str, Surface]:
-    """All published surfaces by name."""
-    return {name: _surface(name, **facts) for name, facts in json.loads(FILE.read_text())["surfaces"].items()}
+    """All published surfaces by name, then those derived from them."""
+    facts = json.loads(FILE.read_text())["surfaces"]
+    published = {name: _surface(name, **each) for name, each in facts.items()}
+    derived = {each.name: each for surface in published.values() for each in _derived(surface)}
+    return published | derived
+
+
+def _derived(surface: Surface) -> list[Surface]:
+    """They have the grid's best too, and no published runs."""
+    moves = {"bent": np.square, "cut": _cut(_best_unit(surface))}
+    if surface.mean.ndim == 2:
+        moves["turned"] = _turned
+    return [replace(surface, name=f"{surface.name}_{word}", moved=moved, published=()) for word, moved in moves.items()]
+
+
+def _best_unit(surface: Surface) -> np.ndarray:
+    place = np.unravel_index(surface.mean.argmax(), surface.mean.shape)
+    return np.array(place[::-1]) / (np.array(surface.mean.shape[::-1]) - 1)
+
+
+def _cut(best: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Cuts off the smaller part of the first parameter whose best is inside its range."""
+    axis = int(np.flatnonzero((best > 0) & (best < 1))[0])
+    at = best[axis]
+
+    def moved(units: np.ndarray) -> np.ndarray:
+        units = units.copy()
+        units[axis] = at * units[axis] if at > 0.5 else at + (1 - at) * units[axis]
+        return units
+
+    return moved
+
+
+def _turned(units: np.ndarray) -> np.ndarray:
+    """By 45 degrees about the centre; what would lie outside the grid is its edge's value."""
+    first, second = units - 0.5
+    return np.array([first - second, first + second]) + 0.5
 
 
 def _surface(name: str, parameters: list, log: list, bounds: list, mean: list, published: list) -> Surface:

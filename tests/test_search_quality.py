@@ -9,9 +9,11 @@ from benchmarks import _search_report, search_quality
 from benchmarks._searches import read
 from benchmarks._surfaces import FOLDS, Noisy, surfaces
 
+PUBLISHED = [surface for surface in surfaces().values() if surface.published]
+
 
 def test_a_surface_takes_the_published_values_at_its_grid_points_and_lies_between_them_elsewhere():
-    for surface in surfaces().values():
+    for surface in PUBLISHED:
         first, *others = surface.space.parameters
         sizes = list(reversed(surface.mean.shape))
         place = [7, 31][: len(sizes)]
@@ -24,6 +26,30 @@ def test_a_surface_takes_the_published_values_at_its_grid_points_and_lies_betwee
         assert len(surface.published) == 50
         assert max(surface.value(point) for point in surface.published) > 0.97 * surface.best
         assert len(others) == surface.mean.ndim - 1
+
+
+def test_derived_surfaces_have_the_published_ones_values_elsewhere():
+    derived = {name: surface for name, surface in surfaces().items() if not surface.published}
+    assert len(derived) == sum(1 + surface.mean.ndim for surface in PUBLISHED)
+    for parent in PUBLISHED:
+        for unit in (0, 0.3, 0.9, 1):
+            there, here = np.full(parent.mean.ndim, unit**2), np.full(parent.mean.ndim, unit)
+            assert derived[f"{parent.name}_bent"].value(at(parent, here)) == pytest.approx(
+                parent.value(at(parent, there))
+            )
+        if parent.mean.ndim == 2:
+            turned = derived[f"{parent.name}_turned"]
+            assert turned.value(at(parent, (0.5, 0.5))) == parent.value(at(parent, (0.5, 0.5)))
+            for corner, source in (((1, 0.5), (1, 1)), ((0.5, 1), (0, 1)), ((0, 0.5), (0, 0)), ((1, 1), (0.5, 1))):
+                assert turned.value(at(parent, corner)) == pytest.approx(parent.value(at(parent, source)))
+        fine = np.linspace(0, 1, 491)  # holds the grid
+        edges = [
+            (low, *rest) for low in (0, 1) for rest in ([(unit,) for unit in fine] if parent.mean.ndim == 2 else [()])
+        ]
+        if parent.name == "cub_contrastive":  # the best is on the first parameter's bound already
+            edges = [edge[::-1] for edge in edges]
+        cut = derived[f"{parent.name}_cut"]
+        assert max(cut.value(at(parent, edge)) for edge in edges) == pytest.approx(parent.best)
 
 
 def test_noise_is_a_function_of_seed_and_point_and_folds_differ_by_more():
@@ -50,6 +76,10 @@ def test_searches_are_judged_by_noise_free_values():
     assert _search_report.first_reached({**row, "values": row["values"][:3]}) == np.inf
     assert _search_report.regret(row, 3) == pytest.approx(0.02)
     assert _search_report.regret_of_choice(row, 4) == pytest.approx(0.1)
+
+
+def at(surface, unit):
+    return surface.space.from_unit(list(unit))
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import _search_report, search_quality
+from benchmarks import _search_report, proposals, search_quality
 from benchmarks._searches import read
 from benchmarks._surfaces import FOLDS, Noisy, surfaces
 
@@ -105,3 +105,12 @@ def test_an_interrupted_benchmark_continues_and_reports_all(tmp_path, capsys):
     assert "| 0.02 | nothing | 1 | sobol | all | 2 |" in table
     assert (tmp_path / "search_quality.png").stat().st_size > 10_000
     assert json.loads(file.read_text().splitlines()[0])["best"] == surfaces()["cub_triplet"].best
+
+
+@pytest.mark.slow
+def test_the_cost_of_proposals_is_measured_in_a_process_of_its_own(capsys):
+    proposals.main(["--parameters", "6"])
+    *_, row = capsys.readouterr().out.splitlines()
+    count, first, later = [float(cell) for cell in row.strip("|").split("|")]
+    assert count == 6
+    assert 0 < later < first

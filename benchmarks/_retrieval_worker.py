@@ -39,6 +39,7 @@ def main() -> None:
     measure(x[:1500], labels[:1500])
     _floor(*x.shape)  # the libraries' own buffers are there before memory is looked at
     before = _resident()
+    print("ready", flush=True)
     for _ in sys.stdin:
         row = {**job, "items": len(x), "floor_s": _floor(len(x), x.shape[1]), **_measured(measure, x, labels, before)}
         print(json.dumps(row), flush=True)

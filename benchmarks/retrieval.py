@@ -75,6 +75,7 @@ def _side_by_side(job: Row, repetitions: int) -> list[Row]:
 
 @contextmanager
 def _worker(job: Row) -> Iterator[subprocess.Popen[str]]:
+    """A process that has prepared everything and waits: another's preparation would slow a measurement."""
     variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(job["threads"]))
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks._retrieval_worker", json.dumps(job)],
@@ -83,17 +84,22 @@ def _worker(job: Row) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
+        _line(process)
         yield process  # leaving closes its input, which ends it
+
+
+def _line(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    if not line:
+        sys.exit(f"a measurement failed (exit status {worker.wait()})")
+    return line
 
 
 def _once(worker: subprocess.Popen[str]) -> Row:
     assert worker.stdin is not None
-    assert worker.stdout is not None
     print("measure", file=worker.stdin, flush=True)
-    line = worker.stdout.readline()
-    if not line:
-        sys.exit(f"a measurement failed (exit status {worker.wait()})")
-    row: Row = json.loads(line)
+    row: Row = json.loads(_line(worker))
     print(
         f"{row['set']} {row['separation']}, {row['items']} x {row['dimensions']}, {row['threads']} threads, "
         f"{row['engine']}: {row['cpu_s']:.2f} CPU s, {row['wall_s']:.2f} s, {row['added_mib']:.0f} MiB, "

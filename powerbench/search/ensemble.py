@@ -23,7 +23,7 @@ JITTER = 1e-6
 class Mixture(Model):  # type: ignore[misc]
     """The trials' Gaussian processes, one for each draw of the hyperparameters, as equal parts of one prediction.
 
-    Values are warped (:func:`warped`) and standardised, in training and in predictions.
+    Values are drawn in (:func:`drawn_in`) and standardised, in training and in predictions.
     """
 
     _is_ensemble = True
@@ -34,7 +34,7 @@ class Mixture(Model):  # type: ignore[misc]
         super().__init__()
         self.axes = axes
         self.points = axes.snapped(points)
-        self.values = standardised(warped(values))
+        self.values = standardised(drawn_in(values))
 
     def fit(self) -> None:
         """Draw the hyperparameters, with torch's global generator."""
@@ -122,7 +122,8 @@ def best_candidate(acquisition: NoisyExpectedImprovement) -> tuple[Tensor, Tenso
     By evaluation alone, without gradients: discrete coordinates have none, and the acquisition is cheap.
     """
     model: Mixture = acquisition.model
-    leaders = model.points[model.values.topk(min(LEADERS, len(model.values))).indices].clamp(0, 1)
+    margin = torch.where(model.axes.levels > 0, 0.5 / model.axes.levels.clamp_min(1), 0.0)
+    leaders = model.points[model.values.topk(min(LEADERS, len(model.values))).indices].clamp(margin, 1 - margin)
     near = [_moved(leaders[torch.randint(len(leaders), (NEAR,))], width, model.axes) for width in NEAR_WIDTHS]
     points = torch.cat([sobol(RAW, leaders.shape[1]), *near])
     with torch.no_grad():
@@ -145,7 +146,7 @@ def _moved(points: Tensor, width: float, axes: Axes) -> Tensor:
     return torch.where(moved, torch.where(axes.levels > 0, torch.rand_like(points), step), points)
 
 
-def warped(values: Tensor) -> Tensor:
+def drawn_in(values: Tensor) -> Tensor:
     """The values with those below the median drawn in, by their logarithm at the scale of the upper half.
 
     Terrible trials say where not to look and nothing about how the metric changes near its best; as they are, one cliff

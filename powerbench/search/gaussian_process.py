@@ -18,7 +18,9 @@ MEMBERS = 16
 """Draws of the hyperparameters."""
 PRIOR_DRAWS = 1024
 STEPS = 60
-"""Moves of every walker, of which there are twice as many as members."""
+"""Moves of every walker, for each four of the hyperparameters."""
+CELLS = 2**22
+"""Of the covariances of prior draws that are solved at once: what they take of memory."""
 TEMPER = 0.5
 """Power of the likelihood that the walkers start from: they spread wider than what is to be drawn."""
 SCALE = (math.log(0.5), 1.0)
@@ -35,6 +37,8 @@ WARP = 2.0
 given a linear range, with a peak near one end."""
 MOST_SKEWED = 3
 """Ordered parameters up to which every two have a skew: of more, there would be too many to tell from few trials."""
+FURTHEST = 10.0
+"""Ranges beyond a bound, where trials may lie after a change of the bounds, that are told apart."""
 LEAST_NOISE = 1e-6
 JITTER = 1e-8
 
@@ -93,11 +97,11 @@ class Axes:
 
 def _warped(points: Tensor, warps: Tensor) -> Tensor:
     """[0, 1] onto itself, more finely resolved near 0 where the warp is positive, near 1 where it is negative: by a
-    logarithm whose base is the ratio of the slopes at both ends, straight beyond them."""
+    logarithm whose base is the ratio of the slopes at both ends, straight beyond them, up to ``FURTHEST`` ranges."""
     warps = torch.where(warps.abs() < 1e-4, 1e-4, warps)
     growth = warps.expm1()
     inside = points.clamp(0, 1)
-    beyond = points - inside
+    beyond = (points - inside).clamp(-FURTHEST, FURTHEST)
     slope = torch.where(beyond < 0, growth, -(-warps).expm1()) / warps
     return (growth * inside).log1p() / warps + slope * beyond
 
@@ -147,13 +151,14 @@ class HyperparameterPosterior:
     def draws(self, count: int = MEMBERS) -> Draws:
         """``count`` draws: the prior's resampled by their tempered likelihood, then moved as an affine-invariant
         ensemble (Goodman and Weare 2010). Random numbers come from torch's global generator."""
-        start = self._start(2 * count)
+        parameters = len(self.centre)
+        start = self._start(2 * max(count, parameters + 1))  # of fewer, a half could not move in every direction
         first, second = start.chunk(2)
         of_first, of_second = self._log_posterior(first), self._log_posterior(second)
-        for _ in range(STEPS):
+        for _ in range(STEPS * max(1, parameters // 4)):
             first, of_first = self._stretched(first, of_first, second)
             second, of_second = self._stretched(second, of_second, first)
-        logs = torch.cat([first, second])[::2]
+        logs = torch.cat([first, second])[torch.arange(count) * len(start) // count]
         _, solved = self._solved(logs)
         mean = solved.prod(2).sum(1) / solved[..., 1].square().sum(1)
         return Draws(self._geometry(logs), _noise(logs), mean)
@@ -164,7 +169,8 @@ class HyperparameterPosterior:
     def _start(self, count: int) -> Tensor:
         normal = torch.special.ndtri(sobol(PRIOR_DRAWS, len(self.centre)).clamp(1e-9, 1 - 1e-9))
         drawn = self.centre + self.spread * normal
-        weights = (TEMPER * self.log_likelihood(drawn)).softmax(0)
+        parts = drawn.split(max(1, CELLS // len(self.points) ** 2))
+        weights = (TEMPER * torch.cat([self.log_likelihood(part) for part in parts])).softmax(0)
         grid = (torch.arange(count, dtype=weights.dtype) + torch.rand(1, dtype=weights.dtype)) / count
         chosen: Tensor = drawn[torch.searchsorted(weights.cumsum(0), grid).clamp_max(PRIOR_DRAWS - 1)]
         return (chosen + 0.05 * torch.randn_like(chosen))[torch.randperm(count)]

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 from test_gaussian_process import axes, trials
 
-from powerbench.search.ensemble import Mixture, NoisyExpectedImprovement, best_candidate, log_improvement, warped
+from powerbench.search.ensemble import Mixture, NoisyExpectedImprovement, best_candidate, drawn_in, log_improvement
 from powerbench.search.gaussian_process import correlation
 
 
@@ -24,12 +24,12 @@ def fitted(count=12, kinds=None):
 
 def test_values_above_the_median_keep_their_distances_and_terrible_ones_are_drawn_in():
     values = torch.tensor([0.40, 0.42, 0.44, -5.0, 0.38], dtype=torch.float64)
-    found = warped(values)
+    found = drawn_in(values)
     assert found[:3].tolist() == values[:3].tolist()
     assert found.argsort().tolist() == values.argsort().tolist()
     assert 0.40 - found[3] < 0.25
     equal = torch.full((3,), 0.3, dtype=torch.float64)
-    assert warped(equal).tolist() == equal.tolist()
+    assert drawn_in(equal).tolist() == equal.tolist()
 
 
 @pytest.mark.parametrize("gap", [3.0, 0.0, -0.9, -1.1, -8.0, -30.0])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal, norm
 
+from powerbench.search import gaussian_process
 from powerbench.search.gaussian_process import (
     NOISE,
     SCALE,
@@ -107,6 +108,23 @@ def test_draws_are_spread_as_the_posterior():
         mean, spread = spread_of(weights, logs)
         assert float(drawn.mean()) == pytest.approx(mean, abs=0.3 * spread)
         assert float(drawn.std()) == pytest.approx(spread, rel=0.3)
+
+
+@pytest.mark.slow
+def test_draws_of_many_hyperparameters_are_about_as_likely_as_those_of_a_long_chain(monkeypatch):
+    points, values = trials(20, 6)
+    posterior = HyperparameterPosterior(axes(*[0] * 6), points, values)
+
+    def mean_density(seed):
+        torch.manual_seed(seed)
+        draws = posterior.draws()
+        shape, noise = draws.geometry, draws.noise.log()[:, None]
+        logs = torch.cat([shape.scales.log(), shape.skews, shape.warps, noise], dim=1)
+        return float((posterior.log_likelihood(logs) + posterior.log_prior(logs)).mean())
+
+    found = [mean_density(seed) for seed in range(4)]
+    monkeypatch.setattr(gaussian_process, "STEPS", 6 * gaussian_process.STEPS)
+    assert np.mean(found) > mean_density(0) - 3
 
 
 def test_discrete_coordinates_lie_in_bins_and_unordered_ones_are_equal_or_different():

@@ -44,9 +44,15 @@ OPTIMISERS: dict[str, Callable[[Space, Objective, int, int, int], Trials]] = {
     "random": random,
 }
 
+HEARS_NOISE = ("ax", "ax_centre")
+"""What the others propose does not depend on the standard errors that they are told."""
+
 
 def _ax(space: Space, objective: Objective, trials: int, parallel: int, seed: int, *, centre: bool) -> Trials:
-    """One client asked and told; it hears of a trial when ``parallel`` have been asked for, of the oldest first."""
+    """One client asked and told; it hears of a trial when ``parallel`` have been asked for, of the oldest first.
+
+    A failed trial is marked as failed, as Ax's documentation has it.
+    """
     from ax.exceptions.core import DataRequiredError
 
     names = {f"x{number}": parameter for number, parameter in enumerate(space.parameters)}  # Ax wants identifiers
@@ -78,7 +84,7 @@ def _client(parameters: dict[str, Parameter], seed: int, centre: bool):
             RangeParameterConfig(
                 name=name,
                 bounds=(parameter.low, parameter.high),
-                parameter_type=parameter.kind,
+                parameter_type=parameter.kind,  # "int" or "float": ranges only
                 scaling="log" if parameter.log else "linear",
             )
             for name, parameter in parameters.items()

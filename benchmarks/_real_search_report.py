@@ -11,12 +11,13 @@ import numpy as np
 from powerbench.store.intervals import mean_interval
 
 OURS = "ours"
-KEY = ("task", "optimiser", "told", "seed")
+KEY = ("task", "optimiser", "told", "seed", "trials", "version")
 CAPTION = """Validation MAP@R in percent, the mean over folds. *Best*: the highest of a search's trials, mean over
 seeds. *Difference*: ours minus the other's of the same seed, mean [95 % interval, Student's t]. *Reaches the other's
 best*: median over seeds of the first trial that is at least as good as the other's best one, `>n` if none is. *Anew*:
 the best trial's setting trained again with other seeds, the same ones for all searches of a seed. *Noise*: standard
-deviation of such a repetition; a best value holds the luck of its training, for both alike.
+deviation of such a repetition; a best value holds the luck of its training, for both alike. Trials that fail have no
+value; seeds of which a search, or a training anew, failed altogether are left out.
 """
 COLUMNS = (
     *("task", "trials", "other", "seeds", "best: ours", "other's", "difference", "won, even, lost"),
@@ -70,7 +71,8 @@ def first_at(row: dict, value: float) -> float:
 def line(row: dict) -> str:
     name = " ".join(str(row[part]) for part in KEY)
     costs = f"{row['training_cpu']} s CPU of training, {row['search_cpu']} s of search"
-    return f"{name}: best {best(row):.4f} in trial {row['best'] + 1} of {row['trials']}, {costs}"
+    found = "all trials failed" if row["best"] is None else f"best {best(row):.4f} in trial {row['best'] + 1}"
+    return f"{name}: {found}, {costs}"
 
 
 def pairs_of(rows: list[dict]) -> list[Pairs]:
@@ -79,7 +81,8 @@ def pairs_of(rows: list[dict]) -> list[Pairs]:
     def name(row: dict) -> str:
         return row["optimiser"] if row["told"] == "nothing" else f"{row['optimiser']}, told {row['told']}"
 
-    by_seed = {(row["task"], row["trials"], name(row), row["seed"]): row for row in rows}
+    succeeded = [row for row in rows if row["best"] is not None and None not in row["anew"]]
+    by_seed = {(row["task"], row["trials"], name(row), row["seed"]): row for row in succeeded}
     found = []
     for task, trials, other in dict.fromkeys(place[:3] for place in by_seed):
         seeds = sorted(place[3] for place in by_seed if place[:3] == (task, trials, other))
@@ -178,7 +181,10 @@ def _plot(found: list[Pairs], file: Path) -> None:
         below.plot(across, differences.mean(0), color="C2", linewidth=1.5)
         if len(differences) > 1:
             intervals = [mean_interval(column) for column in differences.T.tolist()]
-            below.fill_between(across, [i.low for i in intervals], [i.high for i in intervals], color="C2", alpha=0.15)
+            low, high = (
+                np.array(ends, dtype=float) for ends in zip(*((i.low, i.high) for i in intervals), strict=True)
+            )
+            below.fill_between(across, low, high, color="C2", alpha=0.15)  # no interval before all have a value
     panels[0, 0].set_ylabel("best validation MAP@R so far, %")
     panels[1, 0].set_ylabel("ours minus the other's")
     figure.supxlabel("trials")

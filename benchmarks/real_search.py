@@ -1,4 +1,4 @@
-"""How good the search is on real training: ours beside Ax's fast default, on searches of Emoji200's suites.
+"""How good the search is on real training: ours beside Ax's fast strategy, on searches of Emoji200's suites.
 
 A task is a suite's method, ``demo:triplet``, with the suite's space and its number of trials; each trial trains all
 folds as ``run.py`` does and is judged on validation. A seed gives all optimisers the same seeds of training, trial by
@@ -21,10 +21,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import _real_search_report
-from benchmarks._optimisers import OPTIMISERS, Objective
+from benchmarks._optimisers import HEARS_NOISE, OPTIMISERS, Objective
 from benchmarks._real_search_report import KEY, OURS
 from benchmarks._searches import run_missing
 from benchmarks._trained import Trained, request_of
+from powerbench.protocol import SEARCH_VERSION
 from powerbench.search import Outcome
 
 TOLD = ("nothing", "folds")
@@ -75,16 +76,20 @@ def _wanted(arguments: argparse.Namespace) -> list[dict]:
         {
             "task": task,
             "optimiser": optimiser,
-            "told": "nothing" if optimiser == OURS else arguments.told,  # it changes none of our proposals
+            "told": arguments.told if optimiser in HEARS_NOISE else "nothing",
             "seed": seed,
             "trials": trials[task],
+            "version": SEARCH_VERSION,
         }
         for seed, task, optimiser in itertools.product(range(arguments.seeds), arguments.tasks, arguments.optimisers)
     ]
 
 
 def _search(job: dict, cache: Path) -> dict:
-    """The job with what came of it: a value a trial (None if it failed), the best's place, setting and values anew."""
+    """The job with what came of it: a value a trial (None if it failed), the best's place, setting and values anew.
+
+    Place and setting are None if all trials failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         trained = Trained(job["task"], job["seed"], folder=Path(folder), cache=cache)
         timed = _Timed(trained if job["told"] == "folds" else lambda point: replace(trained(point), sem=None))
@@ -92,9 +97,11 @@ def _search(job: dict, cache: Path) -> dict:
         trials = OPTIMISERS[job["optimiser"]](trained.space, timed, job["trials"], 1, job["seed"])
         cpu = time.process_time() - started
         values = [trial.outcome.mean for trial in trials]
-        best = max(range(len(values)), key=lambda place: -1 if values[place] is None else values[place])
-        parameters = dict(trials[best].parameters)
-        anew = [trained.anew(parameters, number).mean for number in range(ANEW)]
+        best = max(
+            (place for place, value in enumerate(values) if value is not None), key=values.__getitem__, default=None
+        )
+        parameters = None if best is None else dict(trials[best].parameters)
+        anew = [] if parameters is None else [trained.anew(parameters, number).mean for number in range(ANEW)]
     costs = {"training_cpu": round(timed.cpu, 2), "search_cpu": round(cpu - timed.cpu, 2)}
     return {**job, "values": values, "best": best, "parameters": parameters, "anew": anew, **costs}
 

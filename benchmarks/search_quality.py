@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import _search_report
-from benchmarks._optimisers import OPTIMISERS
+from benchmarks._optimisers import HEARS_NOISE, OPTIMISERS
 from benchmarks._search_report import COMPARED, KEY, MODEL_FREE, PUBLISHED
 from benchmarks._searches import run_missing
 from benchmarks._surfaces import Noisy, surfaces
+from powerbench.protocol import SEARCH_VERSION
 
 TOLD = ("nothing", "folds", "sd")
 SMALL = {
@@ -75,9 +76,12 @@ def _wanted(arguments: argparse.Namespace) -> list[dict]:
     for seed, surface, noise, told, parallel in itertools.product(*axes):
         for optimiser in arguments.optimisers:
             job = {"surface": surface, "optimiser": optimiser, "noise": noise, "told": told, "parallel": parallel}
+            if optimiser not in HEARS_NOISE:
+                job["told"] = "nothing"
             if optimiser in MODEL_FREE:
-                job |= {"told": "nothing", "parallel": 1}
+                job["parallel"] = 1
             job |= {"seed": 0 if optimiser == PUBLISHED else seed, "trials": arguments.trials}
+            job["version"] = SEARCH_VERSION
             if job not in wanted and (optimiser != PUBLISHED or surfaces()[surface].published):
                 wanted.append(job)
     return wanted

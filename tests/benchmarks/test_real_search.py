@@ -104,8 +104,9 @@ def test_searches_of_a_seed_share_their_training_and_a_second_call_runs_none_aga
 
 
 def row(optimiser, seed, values, anew=(0.1, 0.1), told="nothing", task="t:m"):
-    job = {"task": task, "optimiser": optimiser, "told": told, "seed": seed, "trials": len(values)}
-    place = values.index(max(value for value in values if value is not None))
+    job = {"task": task, "optimiser": optimiser, "told": told, "seed": seed, "trials": len(values), "version": 3}
+    succeeded = [value for value in values if value is not None]
+    place = values.index(max(succeeded)) if succeeded else None
     return {**job, "values": values, "best": place, "anew": list(anew), "training_cpu": 4.0, "search_cpu": 2.0}
 
 
@@ -133,3 +134,19 @@ def test_searches_are_judged_in_pairs_of_a_seed(tmp_path):
         "| -1.50 [-45.97, +42.97] | 1.41 | 1.00 | 0.50 | 0.50 |" in table
     )
     assert "| t:m | ax, told folds | 0 | 40.00 | 3 | 40.00 | 1 | +0.00 |" in table
+
+
+def test_failures_leave_a_table_and_a_plot(tmp_path):
+    rows = [
+        *(row("ours", seed, [None, 0.2]) for seed in (0, 1, 2, 3)),
+        row("ax", 0, [0.1, None]),
+        row("ax", 1, [None, None], anew=()),
+        row("ax", 2, [0.1, 0.3]),
+        row("ax", 3, [0.1, 0.3], anew=(None, 0.1)),
+    ]
+    assert "all trials failed" in _real_search_report.line(rows[5])
+    (pairs,) = _real_search_report.pairs_of(rows)
+    assert [one["seed"] for one in pairs.ours] == [0, 2]
+    _real_search_report.write(rows, tmp_path)
+    assert "| t:m | 2 | ax | 2 | 20.00 | 20.00 | +0.00" in (tmp_path / "real_search.md").read_text()
+    assert (tmp_path / "real_search.png").stat().st_size > 10_000

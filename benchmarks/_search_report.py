@@ -97,7 +97,9 @@ def _plot(rows: list[dict], file: Path) -> None:
     surfaces = sorted({row["surface"] for row in rows})
     settings = sorted({(row["noise"], row["told"], row["parallel"]) for row in rows})
     size = (3.4 * len(surfaces), 2.6 * len(settings))
-    figure, panels = plt.subplots(len(settings), len(surfaces), figsize=size, squeeze=False, sharex=True)
+    figure, panels = plt.subplots(
+        len(settings), len(surfaces), figsize=size, squeeze=False, sharex=True, layout="constrained"
+    )
     for (noise, told, parallel), across in zip(settings, panels, strict=True):
         for surface, panel in zip(surfaces, across, strict=True):
             here = [row for row in rows if row["surface"] == surface and row["noise"] == noise]
@@ -110,11 +112,12 @@ def _plot(rows: list[dict], file: Path) -> None:
             for (optimiser,), group in _groups(shown, ("optimiser",)):
                 _curve(panel, optimiser, group)
             panel.set_title(f"{surface}\nsd {noise:g}, told {told}, {parallel} in parallel", fontsize=7)
+            highest = next(row["best"] for row in rows if row["surface"] == surface)
+            panel.axhline((1 - REACHED) * highest, color="grey", linestyle=":", linewidth=0.8)
             panel.set_yscale("log")
-            panel.legend(fontsize=5)
+    panels[0, 0].legend(fontsize=6)
     figure.supxlabel("trials")
-    figure.supylabel("regret (noise-free)")
-    figure.tight_layout()
+    figure.supylabel("regret (noise-free); dotted: 99 % of the best")
     figure.savefig(file, dpi=120)
     plt.close(figure)
 
